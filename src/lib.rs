@@ -1,0 +1,8 @@
+//! Tessera, an MCU mixing server for WebRTC. `README.md` says what it does, `main.rs` starts it.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod control;
+pub mod id;
+pub mod protocol;

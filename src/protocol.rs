@@ -1,0 +1,130 @@
+//! The WebSocket protocol of `GET /ws/{room}?name=…`, for the browser client: this file is its specification.
+//!
+//! Text frames, one JSON object each, with a `type`. The order is:
+//!
+//! 1. The server sends [`ServerMessage::Welcome`] at once.
+//! 2. The client sends [`ClientMessage::Join`] (to send and receive) or [`ClientMessage::Watch`] (only to receive), with
+//!    an SDP offer that has at most one audio and one video m-line, bundled. The server answers with
+//!    [`ServerMessage::Answer`], or with [`ServerMessage::Error`]; after an error the client may try again.
+//! 3. Both sides send [`ClientMessage::Candidate`]s as they find them; the client only after its offer.
+//! 4. The server sends the room's events. The client may send `mute`, `rendition` and `leave`.
+//!
+//! The client sends `ping` every [`PING_INTERVAL_MS`] and takes a line without `pong` for twice that long as dead. The
+//! peer ends with its WebSocket. The last message of the server is [`ServerMessage::Closed`], where it has time for one.
+//! A message that is not understood gets an `error` and changes nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Candidate, CloseReason, ParticipantView, Wanted};
+use crate::id::{PeerId, RoomId};
+
+/// How often the client says `ping`, in milliseconds.
+pub const PING_INTERVAL_MS: u32 = 3_000;
+
+/// What the browser sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClientMessage {
+    /// Join the room with this offer (`sendrecv`; an m-line without camera or microphone is `recvonly`).
+    Join {
+        sdp: String,
+        #[serde(default)]
+        rendition: Wanted,
+    },
+    /// Watch the room with this offer (`recvonly`).
+    Watch {
+        sdp: String,
+        #[serde(default)]
+        rendition: Wanted,
+    },
+    Candidate(Candidate),
+    /// Mute or unmute somebody for everybody; without `participant`, oneself.
+    Mute {
+        #[serde(default)]
+        participant: Option<PeerId>,
+        muted: bool,
+    },
+    /// Watch another rendition from now on: `auto`, `audio` or a name of the welcome's list.
+    Rendition {
+        name: Wanted,
+    },
+    Ping,
+    Leave,
+}
+
+/// What the server sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage {
+    Welcome {
+        room: RoomId,
+        /// As the server understood it.
+        name: String,
+        /// For `RTCPeerConnection`'s configuration, as it stands.
+        #[serde(rename = "iceServers")]
+        ice_servers: Vec<IceServer>,
+        /// From the best to the smallest; `audio` and `auto` may be asked for too.
+        renditions: Vec<RenditionInfo>,
+        #[serde(rename = "pingInterval")]
+        ping_interval: u32,
+    },
+    Answer {
+        peer: PeerId,
+        sdp: String,
+    },
+    Candidate(Candidate),
+    Connected,
+    Participants {
+        participants: Vec<ParticipantView>,
+        viewers: usize,
+    },
+    Speaking {
+        speaking: Vec<PeerId>,
+    },
+    /// The size in which one's own picture is shown: no need to send more pixels than that.
+    Tile {
+        width: u32,
+        height: u32,
+    },
+    Rendition {
+        name: String,
+        auto: bool,
+    },
+    Pong,
+    /// The same problem types as the HTTP errors (RFC 9457).
+    Error {
+        problem: String,
+        title: String,
+        detail: String,
+    },
+    Closed {
+        reason: CloseReason,
+    },
+}
+
+/// One entry of `RTCConfiguration.iceServers`.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct IceServer {
+    pub urls: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Credentials stay out of logs, also where somebody prints a whole message.
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenditionInfo {
+    pub name: String,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    /// Bit/s.
+    pub bitrate: u32,
+}
