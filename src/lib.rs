@@ -5,4 +5,6 @@
 pub mod config;
 pub mod control;
 pub mod id;
+pub mod layout;
+pub mod media;
 pub mod protocol;

@@ -1,0 +1,199 @@
+//! A participant's inbound video: RTP packets in, frames of its tile's size into a [`PictureSlot`].
+//!
+//! It is a pipeline of its own beside the transport's, so that a stream that no decoder can stand ends as a slate and
+//! not as a lost peer.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::clock::RoomClock;
+use super::graph::{Graph, GraphError, GraphEvent};
+use super::picture::PictureSlot;
+use super::template::Templates;
+use crate::config::Fit;
+use crate::control::Codec;
+use crate::layout;
+
+/// Packets that may wait for the decoder: about a second of 720p. More means that the machine cannot follow.
+const MAX_QUEUED_BYTES: u64 = 1_000_000;
+
+/// What a decoder tells its peer. Called on streaming threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DecoderEvent {
+    /// The size of the coded picture is now this.
+    Picture { width: u32, height: u32 },
+    /// The decoder wants a keyframe.
+    WantsKeyframe,
+    /// It failed and is of no use any more.
+    Failed { detail: String },
+}
+
+/// The running decoder of one track.
+#[derive(Debug)]
+pub(super) struct VideoDecoder {
+    graph: Graph,
+    source: gst_app::AppSrc,
+    shape: Arc<Shape>,
+    dropped: AtomicU64,
+}
+
+/// Where the picture goes and what it is; streaming threads read, the peer writes.
+#[derive(Debug)]
+struct Shape {
+    fit: Fit,
+    /// The tile's size, as (width << 16 | height); 0 before the first layout.
+    tile: AtomicU32,
+    /// The coded picture.
+    input: Mutex<Option<gst_video::VideoInfo>>,
+    crop: gst::Element,
+    size: gst::Element,
+}
+
+impl Shape {
+    /// Sets cropping and scaling for what is known of picture and tile.
+    fn apply(&self) {
+        let input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let tile = self.tile.load(Ordering::Relaxed);
+        let Some(info) = input.as_ref() else { return };
+        let tile = if tile == 0 { (info.width(), info.height()) } else { (tile >> 16, tile & 0xffff) };
+        let aspect = info.par();
+        let aspect = (u32::try_from(aspect.numer()).unwrap_or(1), u32::try_from(aspect.denom()).unwrap_or(1));
+        let placed = layout::place((info.width(), info.height()), aspect, tile, self.fit);
+        let pixels = |n: u32| i32::try_from(n).unwrap_or(0);
+        for (sides, cut) in [(["left", "right"], placed.crop_x), (["top", "bottom"], placed.crop_y)] {
+            for side in sides {
+                self.crop.set_property(side, pixels(cut));
+            }
+        }
+        let caps = gst_video::VideoCapsBuilder::new()
+            .format(gst_video::VideoFormat::I420)
+            .width(pixels(placed.width))
+            .height(pixels(placed.height))
+            .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+            .build();
+        self.size.set_property("caps", &caps);
+    }
+}
+
+impl VideoDecoder {
+    /// Starts a decoder of `codec` that fills `slot`. Blocks for the state change.
+    pub(super) fn start(
+        templates: &Templates,
+        codec: Codec,
+        fit: Fit,
+        clock: RoomClock,
+        slot: Arc<PictureSlot>,
+        events: impl Fn(DecoderEvent) + Send + Sync + 'static,
+    ) -> Result<Self, GraphError> {
+        let events = Arc::new(events);
+        let name = match codec {
+            Codec::Vp8 => "decode-vp8",
+            Codec::H264 => "decode-h264",
+        };
+        let failed = events.clone();
+        let graph = Graph::new(templates, name, &[], clock, move |event| {
+            if let GraphEvent::Failed { element, detail } = event {
+                failed(DecoderEvent::Failed { detail: format!("{element}: {detail}") });
+            }
+        })?;
+        let source: gst_app::AppSrc = graph.element("rtp-in")?;
+        let sink: gst_app::AppSink = graph.element("picture-out")?;
+        let shape = Arc::new(Shape {
+            fit,
+            tile: AtomicU32::new(0),
+            input: Mutex::new(None),
+            crop: graph.element("crop")?,
+            size: graph.element("size")?,
+        });
+
+        let wants = events.clone();
+        probe(&graph, "rtp-in", "src", gst::PadProbeType::EVENT_UPSTREAM, move |event| {
+            if gst_video::ForceKeyUnitEvent::is(event) {
+                wants(DecoderEvent::WantsKeyframe);
+            }
+        })?;
+        // The crop follows the coded size before the first frame of that size reaches it.
+        let shaped = shape.clone();
+        probe(&graph, "decoder", "src", gst::PadProbeType::EVENT_DOWNSTREAM, move |event| {
+            if let gst::EventView::Caps(caps) = event.view()
+                && let Ok(info) = gst_video::VideoInfo::from_caps(caps.caps())
+            {
+                let (width, height) = (info.width(), info.height());
+                *shaped.input.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
+                shaped.apply();
+                events(DecoderEvent::Picture { width, height });
+            }
+        })?;
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let frame = sample
+                        .caps()
+                        .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
+                        .zip(sample.buffer_owned())
+                        .and_then(|(info, buffer)| gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok());
+                    if let Some(frame) = frame {
+                        slot.put(Arc::new(frame), clock.now());
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        graph.start()?;
+        Ok(Self { graph, source, shape, dropped: AtomicU64::new(0) })
+    }
+
+    /// Hands over a packet. Never blocks: past the bound it is dropped and counted, and the decoder asks for a keyframe.
+    pub(super) fn push(&self, caps: Option<&gst::Caps>, packet: gst::Buffer) {
+        if self.source.current_level_bytes() > MAX_QUEUED_BYTES {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if let Some(caps) = caps {
+            self.source.set_caps(Some(caps));
+        }
+        // It fails only while the pipeline goes down.
+        let _ = self.source.push_buffer(packet);
+    }
+
+    /// The size of the tile, in canvas pixels.
+    pub(super) fn set_tile(&self, width: u32, height: u32) {
+        self.shape.tile.store((width.min(0xffff) << 16) | height.min(0xffff), Ordering::Relaxed);
+        self.shape.apply();
+    }
+
+    /// Packets dropped because the decoder did not follow.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The pipeline's name, for logs.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+/// Calls `see` with each event of this kind that passes an element's pad.
+pub(super) fn probe(
+    graph: &Graph,
+    element: &str,
+    pad: &str,
+    kind: gst::PadProbeType,
+    see: impl Fn(&gst::EventRef) + Send + Sync + 'static,
+) -> Result<(), GraphError> {
+    let missing = || GraphError::NoElement { graph: element.to_owned(), element: format!("pad {pad}") };
+    let pad = graph.element::<gst::Element>(element)?.static_pad(pad).ok_or_else(missing)?;
+    pad.add_probe(kind, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data {
+            see(event);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! A pipeline that runs, and ends when its handle is dropped.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::clock::RoomClock;
+use super::template::{TemplateError, Templates};
+
+/// Pipelines that are not yet down, in the whole process.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How long a state change may take before the pipeline is given up.
+const STATE_CHANGE_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(5);
+
+/// Why a graph could not be made or started.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("pipeline {graph} has no element {element}")]
+    NoElement { graph: String, element: String },
+    #[error("pipeline {graph} did not start: {detail}")]
+    NotStarted { graph: String, detail: String },
+    #[error("pipeline {graph}: {detail}")]
+    Link { graph: String, detail: String },
+}
+
+/// What a running graph reports by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GraphEvent {
+    /// An element failed; the graph is of no use any more.
+    Failed { element: String, detail: String },
+    /// All data went through.
+    Ended,
+}
+
+/// A running pipeline. Dropping it takes it down, on a thread of its own: a state change joins streaming threads, so it
+/// may neither run on one of them nor hold up an async task.
+#[must_use = "the pipeline is taken down when its handle is dropped"]
+#[derive(Debug)]
+pub struct Graph {
+    name: &'static str,
+    pipeline: gst::Pipeline,
+}
+
+impl Graph {
+    /// The template `name` as a pipeline on the room's clock, not yet started. `events` is called on streaming threads
+    /// and must not block.
+    pub fn new(
+        templates: &Templates,
+        name: &'static str,
+        values: &[(&str, String)],
+        clock: RoomClock,
+        events: impl Fn(GraphEvent) + Send + Sync + 'static,
+    ) -> Result<Self, GraphError> {
+        let bin = templates.bin(name, values, false)?;
+        let pipeline = match bin.downcast::<gst::Pipeline>() {
+            Ok(pipeline) => pipeline,
+            Err(bin) => {
+                let pipeline = gst::Pipeline::with_name(name);
+                pipeline.add(&bin).map_err(|e| GraphError::Link { graph: name.to_owned(), detail: e.to_string() })?;
+                pipeline
+            }
+        };
+        ALIVE.fetch_add(1, Ordering::Relaxed);
+        let graph = Self { name, pipeline };
+        clock.govern(&graph.pipeline);
+        let bus = graph
+            .pipeline
+            .bus()
+            .ok_or_else(|| GraphError::NoElement { graph: name.to_owned(), element: "bus".to_owned() })?;
+        // Everything is handled here and dropped: a message that waits in a bus keeps its element alive.
+        bus.set_sync_handler(move |_, message| {
+            match message.view() {
+                gst::MessageView::Error(error) => events(GraphEvent::Failed {
+                    element: message.src().map(|src| src.name().to_string()).unwrap_or_default(),
+                    detail: error.error().to_string(),
+                }),
+                gst::MessageView::Eos(_) => events(GraphEvent::Ended),
+                _ => {}
+            }
+            gst::BusSyncReply::Drop
+        });
+        Ok(graph)
+    }
+
+    /// The element of this name.
+    pub(super) fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, GraphError> {
+        self.pipeline
+            .by_name(name)
+            .and_then(|element| element.downcast::<T>().ok())
+            .ok_or_else(|| GraphError::NoElement { graph: self.name.to_owned(), element: name.to_owned() })
+    }
+
+    /// The pipeline itself, to add branches to it.
+    pub(super) fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline
+    }
+
+    /// Sets it going without waiting: for pipelines whose end is waited for anyway.
+    pub(super) fn begin(&self) -> Result<(), GraphError> {
+        let not_started = |detail: String| GraphError::NotStarted { graph: self.name.to_owned(), detail };
+        self.pipeline.set_state(gst::State::Playing).map(drop).map_err(|e| not_started(e.to_string()))
+    }
+
+    /// Starts it. Blocks until the state is reached, at most 5 s: not for async threads.
+    pub fn start(&self) -> Result<(), GraphError> {
+        let not_started = |detail: String| GraphError::NotStarted { graph: self.name.to_owned(), detail };
+        self.pipeline.set_state(gst::State::Playing).map_err(|e| not_started(e.to_string()))?;
+        let (result, state, _) = self.pipeline.state(STATE_CHANGE_DEADLINE);
+        match result {
+            Ok(gst::StateChangeSuccess::Async) => {
+                Err(not_started(format!("still {state:?} after {STATE_CHANGE_DEADLINE}")))
+            }
+            Ok(_) => Ok(()),
+            Err(e) => Err(not_started(e.to_string())),
+        }
+    }
+
+    /// How many pipelines of this process are not yet down.
+    pub fn alive() -> usize {
+        ALIVE.load(Ordering::Relaxed)
+    }
+
+    /// Waits until every pipeline is down; false if some are not within `deadline`. Blocks.
+    pub fn wait_all_down(deadline: Duration) -> bool {
+        let end = Instant::now() + deadline;
+        while Self::alive() > 0 {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let (name, pipeline) = (self.name, self.pipeline.clone());
+        let down = move || {
+            if let Err(error) = pipeline.set_state(gst::State::Null) {
+                tracing::error!(pipeline = name, %error, "pipeline did not go down");
+            }
+            if let Some(bus) = pipeline.bus() {
+                bus.unset_sync_handler();
+            }
+            drop(pipeline);
+            ALIVE.fetch_sub(1, Ordering::Relaxed);
+        };
+        if let Err(error) = std::thread::Builder::new().name("graph-down".to_owned()).spawn(down) {
+            // Out of threads: better a pipeline left alone than a panic or a stalled task.
+            tracing::error!(pipeline = name, %error, "no thread to take a pipeline down");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One encode of the mix, shared by everybody who watches it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+
+use super::clock::{RoomClock, clock_time};
+use super::graph::{Graph, GraphError, GraphEvent};
+use super::sender::VideoSender;
+use super::template::Templates;
+use super::video_mixer::Composite;
+use crate::config;
+use crate::control::Codec;
+use crate::id::PeerId;
+
+/// Composites that may wait for the encoder. More would only be delay.
+const MAX_QUEUED_FRAMES: u64 = 2;
+
+/// Seconds between regular keyframes.
+const KEYFRAME_SECONDS: u32 = 10;
+
+/// What a rendition is known by in its room.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RenditionKey {
+    pub codec: Codec,
+    pub name: String,
+}
+
+/// An encoded frame on its way to the watchers.
+#[derive(Clone, Debug)]
+pub(super) struct EncodedFrame {
+    pub(super) buffer: gst::Buffer,
+    pub(super) keyframe: bool,
+}
+
+/// A running encoder and its fan-out. Dropping it stops the encoder.
+#[derive(Debug)]
+pub struct Rendition {
+    key: RenditionKey,
+    // Before the graph, so that a mixer that still holds this rendition feeds a source that refuses.
+    source: gst_app::AppSrc,
+    encoder_out: gst_app::AppSink,
+    shared: Arc<Shared>,
+    pace: Mutex<Pace>,
+    _graph: Graph,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// A std mutex: held while frames' reference counts are handed out, on the encoder's thread.
+    watchers: Mutex<Vec<Arc<VideoSender>>>,
+    frames: AtomicU64,
+    keyframes: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Shared {
+    fn watchers(&self) -> MutexGuard<'_, Vec<Arc<VideoSender>>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which of the mixer's frames this rendition takes.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    next: Duration,
+}
+
+impl Pace {
+    /// Whether the frame of time `pts` is due, for a rendition of fewer frames per second than the canvas.
+    fn due(&mut self, pts: Duration) -> bool {
+        // Half a millisecond of tolerance: intervals of 1/30 s do not add up exactly to those of 1/15 s.
+        if pts + Duration::from_micros(500) < self.next {
+            return false;
+        }
+        self.next = if pts > self.next + self.interval { pts } else { self.next } + self.interval;
+        true
+    }
+}
+
+/// Counters for the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenditionCounts {
+    pub frames: u64,
+    pub keyframes: u64,
+    pub dropped: u64,
+}
+
+impl Rendition {
+    /// Starts an encoder. `failed` is called on a streaming thread, at most with the pipeline's own failures. Blocks for
+    /// the state change.
+    pub fn start(
+        templates: &Templates,
+        codec: Codec,
+        config: &config::Rendition,
+        canvas_fps: u32,
+        clock: RoomClock,
+        failed: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Self, GraphError> {
+        let fps = config.fps.min(canvas_fps).max(1);
+        // libvpx and x264 make one 720p frame in a quarter of its time on one core; more threads only cost there.
+        let threads = if config.width * config.height > 1280 * 720 { 2 } else { 1 };
+        let mut values = vec![
+            ("width", config.width.to_string()),
+            ("height", config.height.to_string()),
+            ("threads", threads.to_string()),
+            ("keyframe-distance", (fps * KEYFRAME_SECONDS).to_string()),
+        ];
+        let name = match codec {
+            Codec::Vp8 => {
+                values.push(("bitrate", config.bitrate.to_string()));
+                "encode-vp8"
+            }
+            Codec::H264 => {
+                values.push(("bitrate-kbit", (config.bitrate / 1000).max(1).to_string()));
+                "encode-h264"
+            }
+        };
+        let graph = Graph::new(templates, name, &values, clock, move |event| {
+            if let GraphEvent::Failed { element, detail } = event {
+                failed(format!("{element}: {detail}"));
+            }
+        })?;
+        let source: gst_app::AppSrc = graph.element("raw-in")?;
+        let encoder_out: gst_app::AppSink = graph.element("encoded-out")?;
+        let shared = Arc::new(Shared::default());
+        let key = RenditionKey { codec, name: config.name.clone() };
+        let (fan_out, from) = (shared.clone(), key.clone());
+        encoder_out.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let Some(buffer) = sample.buffer_owned() else { return Ok(gst::FlowSuccess::Ok) };
+                    let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+                    fan_out.frames.fetch_add(1, Ordering::Relaxed);
+                    fan_out.keyframes.fetch_add(u64::from(keyframe), Ordering::Relaxed);
+                    let frame = EncodedFrame { buffer, keyframe };
+                    for watcher in fan_out.watchers().iter() {
+                        watcher.frame(&from, &frame);
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+        graph.start()?;
+        let interval = Duration::from_secs(1) / fps;
+        Ok(Self {
+            key,
+            source,
+            encoder_out,
+            shared,
+            pace: Mutex::new(Pace { interval, next: Duration::ZERO }),
+            _graph: graph,
+        })
+    }
+
+    /// What it is.
+    pub fn key(&self) -> &RenditionKey {
+        &self.key
+    }
+
+    /// Takes a composite, if one is due. Called on the mixer's thread; never blocks.
+    pub(super) fn feed(&self, composite: &Composite) {
+        if !self.pace.lock().unwrap_or_else(PoisonError::into_inner).due(composite.pts) {
+            return;
+        }
+        if self.source.current_level_buffers() >= MAX_QUEUED_FRAMES {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if self.source.caps().as_ref() != Some(&composite.caps) {
+            self.source.set_caps(Some(&composite.caps));
+        }
+        // It fails only while the pipeline goes down.
+        let _ = self.source.push_buffer(composite.buffer.clone());
+    }
+
+    /// Hands its frames to `sender` from now on, and makes a keyframe for it.
+    pub fn add_watcher(&self, sender: Arc<VideoSender>) {
+        {
+            let mut watchers = self.shared.watchers();
+            watchers.retain(|watcher| watcher.peer() != sender.peer());
+            watchers.push(sender);
+        }
+        self.request_keyframe();
+    }
+
+    /// Hands `peer` nothing more. True if nobody watches now.
+    pub fn remove_watcher(&self, peer: PeerId) -> bool {
+        let mut watchers = self.shared.watchers();
+        watchers.retain(|watcher| watcher.peer() != peer);
+        watchers.is_empty()
+    }
+
+    /// Who watches.
+    pub fn watchers(&self) -> Vec<PeerId> {
+        self.shared.watchers().iter().map(|watcher| watcher.peer()).collect()
+    }
+
+    /// Asks the encoder for a keyframe; it makes at most one each 300 ms, and serves all who asked with it.
+    pub fn request_keyframe(&self) {
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+        if let Some(pad) = self.encoder_out.static_pad("sink") {
+            pad.push_event(event);
+        }
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> RenditionCounts {
+        RenditionCounts {
+            frames: self.shared.frames.load(Ordering::Relaxed),
+            keyframes: self.shared.keyframes.load(Ordering::Relaxed),
+            dropped: self.shared.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The timestamp of a composite, for whoever makes buffers of them.
+pub(super) fn stamp(buffer: &mut gst::BufferRef, pts: Duration, duration: Duration) {
+    buffer.set_pts(clock_time(pts));
+    buffer.set_dts(gst::ClockTime::NONE);
+    buffer.set_duration(clock_time(duration));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slower_rendition_takes_every_second_frame() {
+        let mut pace = Pace { interval: Duration::from_secs(1) / 15, next: Duration::ZERO };
+        let taken = (0..300u32).filter(|n| pace.due(Duration::from_secs(1) / 30 * *n)).count();
+        assert_eq!(taken, 150);
+    }
+
+    #[test]
+    fn after_a_pause_the_pace_does_not_catch_up() {
+        let mut pace = Pace { interval: Duration::from_millis(100), next: Duration::ZERO };
+        assert!(pace.due(Duration::from_secs(5)));
+        assert!(!pace.due(Duration::from_millis(5033)));
+        assert!(pace.due(Duration::from_millis(5100)));
+    }
+}

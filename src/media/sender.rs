@@ -1,0 +1,283 @@
+//! What one peer is sent: the frames of the rendition that it watches, switched only where a keyframe allows it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+
+use super::rendition::{EncodedFrame, RenditionKey};
+use crate::id::PeerId;
+
+/// Bytes that may wait for a peer's transport: a second at 4 Mbit/s. A transport that does not take them loses frames up
+/// to the next keyframe.
+const MAX_QUEUED_BYTES: u64 = 500_000;
+
+/// A peer may ask for this many keyframes at once, and for one more each [`KEYFRAME_REFILL`].
+const KEYFRAME_BURST: u32 = 4;
+const KEYFRAME_REFILL: Duration = Duration::from_secs(2);
+
+/// A keyframe that is waited for is asked for again after this long.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What a sender tells its peer. Called on streaming threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SenderEvent {
+    /// Frames of this rendition are now what the peer gets; it needs none of the one before.
+    Switched(RenditionKey),
+    /// The peer needs a keyframe of this rendition.
+    WantsKeyframe(RenditionKey),
+}
+
+/// The video that goes to one peer.
+pub struct VideoSender {
+    peer: PeerId,
+    source: gst_app::AppSrc,
+    events: Box<dyn Fn(SenderEvent) + Send + Sync>,
+    state: Mutex<State>,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl std::fmt::Debug for VideoSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VideoSender").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whether the transport is up and verified.
+    open: bool,
+    current: Option<RenditionKey>,
+    /// Takes over with its next keyframe.
+    awaited: Option<RenditionKey>,
+    /// Nothing is sent before a keyframe: at the start and after a drop.
+    wants_keyframe: bool,
+    last_pts: Option<gst::ClockTime>,
+    /// What the peer's own requests may cost.
+    allowance: Allowance,
+    /// When a keyframe was last asked for on the server's own account.
+    asked: Option<Instant>,
+}
+
+impl State {
+    /// Whether it is time to ask (again) for the keyframe that is waited for.
+    fn ask(&mut self, now: Instant) -> bool {
+        let due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= ASK_AGAIN);
+        if due {
+            self.asked = Some(now);
+        }
+        due
+    }
+}
+
+/// A token bucket over time.
+#[derive(Debug)]
+struct Allowance {
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl Allowance {
+    fn take(&mut self, now: Instant) -> bool {
+        while self.tokens < KEYFRAME_BURST && now.saturating_duration_since(self.refilled) >= KEYFRAME_REFILL {
+            self.tokens += 1;
+            self.refilled += KEYFRAME_REFILL;
+        }
+        if self.tokens == KEYFRAME_BURST {
+            self.refilled = now;
+        }
+        let granted = self.tokens > 0;
+        self.tokens -= u32::from(granted);
+        granted
+    }
+}
+
+impl VideoSender {
+    /// A sender into `source`, closed until [`open`](Self::open).
+    pub(super) fn new(
+        peer: PeerId,
+        source: gst_app::AppSrc,
+        events: impl Fn(SenderEvent) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            source,
+            events: Box::new(events),
+            state: Mutex::new(State {
+                open: false,
+                current: None,
+                awaited: None,
+                wants_keyframe: true,
+                last_pts: None,
+                allowance: Allowance { tokens: KEYFRAME_BURST, refilled: Instant::now() },
+                asked: None,
+            }),
+            sent: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose it is.
+    pub fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// From now on frames are sent: the transport is up.
+    pub(super) fn open(&self) {
+        self.lock().open = true;
+    }
+
+    /// Sends this rendition as soon as its next keyframe comes, and what is sent now until then. `None` stops video.
+    pub fn switch_to(&self, rendition: Option<RenditionKey>) {
+        let mut state = self.lock();
+        match rendition {
+            None => {
+                state.current = None;
+                state.awaited = None;
+            }
+            Some(key) if state.current.as_ref() == Some(&key) => state.awaited = None,
+            Some(key) => state.awaited = Some(key),
+        }
+    }
+
+    /// The peer's decoder asks for a keyframe (PLI, FIR). What is too much is not passed on.
+    pub(super) fn keyframe_requested(&self) {
+        let wanted = {
+            let mut state = self.lock();
+            let granted = state.allowance.take(Instant::now());
+            state.awaited.clone().or_else(|| state.current.clone()).filter(|_| granted)
+        };
+        if let Some(key) = wanted {
+            (self.events)(SenderEvent::WantsKeyframe(key));
+        }
+    }
+
+    /// A frame of a rendition that this peer is a watcher of. Called on that encoder's thread; never blocks.
+    pub(super) fn frame(&self, from: &RenditionKey, frame: &EncodedFrame) {
+        let mut event = None;
+        {
+            let mut state = self.lock();
+            if !state.open {
+                return;
+            }
+            if state.awaited.as_ref() == Some(from) && frame.keyframe {
+                state.current = state.awaited.take();
+                state.wants_keyframe = true;
+                event = Some(SenderEvent::Switched(from.clone()));
+            }
+            if state.current.as_ref() == Some(from) {
+                if let Some(wants) = self.send(&mut state, frame) {
+                    event = event.or(Some(wants));
+                }
+            } else if state.awaited.as_ref() == Some(from) && state.ask(Instant::now()) {
+                // The keyframe that was made for it went by, for it was not open yet.
+                event = Some(SenderEvent::WantsKeyframe(from.clone()));
+            }
+        }
+        if let Some(event) = event {
+            (self.events)(event);
+        }
+    }
+
+    /// Sends a frame of the current rendition, or drops it. Answers what the peer must ask for.
+    fn send(&self, state: &mut State, frame: &EncodedFrame) -> Option<SenderEvent> {
+        let full = self.source.current_level_bytes() > MAX_QUEUED_BYTES;
+        if full || (state.wants_keyframe && !frame.keyframe) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            state.wants_keyframe = true;
+            let ask = !full && state.ask(Instant::now());
+            return state.current.clone().filter(|_| ask).map(SenderEvent::WantsKeyframe);
+        }
+        // A copy of the metadata only. Timestamps never run backwards, also where two encoders differ in delay.
+        let mut buffer = frame.buffer.copy();
+        let pts = buffer.pts().max(state.last_pts.map(|last| last + gst::ClockTime::from_mseconds(1)));
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(pts);
+            if state.wants_keyframe {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        state.wants_keyframe = false;
+        state.last_pts = pts;
+        if self.source.push_buffer(buffer).is_ok() {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+        }
+        None
+    }
+
+    /// Frames sent and frames dropped so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gstreamer::prelude::*;
+
+    use super::*;
+
+    fn frame(pts: u64, keyframe: bool) -> EncodedFrame {
+        let mut buffer = gst::Buffer::from_slice([0u8; 10]);
+        {
+            let buffer = buffer.get_mut().unwrap();
+            buffer.set_pts(gst::ClockTime::from_mseconds(pts));
+            if !keyframe {
+                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+        }
+        EncodedFrame { buffer, keyframe }
+    }
+
+    fn key(name: &str) -> RenditionKey {
+        RenditionKey { codec: crate::control::Codec::Vp8, name: name.to_owned() }
+    }
+
+    fn running_source() -> (gst::Pipeline, gst_app::AppSrc) {
+        gst::init().unwrap();
+        let source = gst_app::AppSrc::builder().format(gst::Format::Time).build();
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&source).unwrap();
+        // PAUSED and unlinked: what is pushed stays in the queue, to be counted.
+        pipeline.set_state(gst::State::Ready).unwrap();
+        (pipeline, source)
+    }
+
+    #[test]
+    fn a_switch_waits_for_the_keyframe_and_time_never_runs_backwards() {
+        let (pipeline, source) = running_source();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = events.clone();
+        let sender = VideoSender::new(PeerId::from_bits(1), source, move |e| seen.lock().unwrap().push(e));
+        sender.open();
+        sender.switch_to(Some(key("high")));
+        sender.frame(&key("high"), &frame(10, true));
+        sender.frame(&key("high"), &frame(40, false));
+        sender.switch_to(Some(key("low")));
+        sender.frame(&key("low"), &frame(35, false));
+        sender.frame(&key("high"), &frame(70, false));
+        sender.frame(&key("low"), &frame(65, true));
+        sender.frame(&key("high"), &frame(100, false));
+        let state = sender.lock();
+        assert_eq!(state.current, Some(key("low")));
+        assert_eq!(state.last_pts, Some(gst::ClockTime::from_mseconds(71)));
+        drop(state);
+        assert_eq!(*events.lock().unwrap(), [SenderEvent::Switched(key("high")), SenderEvent::Switched(key("low"))]);
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    #[test]
+    fn keyframe_requests_of_a_peer_are_limited() {
+        let start = Instant::now();
+        let mut allowance = Allowance { tokens: KEYFRAME_BURST, refilled: start };
+        let granted = (0..1000u32).filter(|n| allowance.take(start + Duration::from_millis(10) * *n)).count();
+        assert!((8..=9).contains(&granted), "{granted} in 10 s");
+    }
+}

@@ -1,0 +1,553 @@
+//! A peer's transport: webrtcbin in a pipeline of its own, always the answerer, negotiated exactly once.
+//!
+//! What comes in leaves as RTP packets, what goes out enters as encoded frames. Nothing passes in either direction
+//! before DTLS is up and the peer's certificate is the one that its SDP announced: GStreamer before 1.28.5 does not
+//! compare them (RFC 8122, section 5).
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_sdp as gst_sdp;
+use gstreamer_video as gst_video;
+use gstreamer_webrtc as gst_webrtc;
+
+use super::clock::{RoomClock, clock_time};
+use super::graph::{Graph, GraphError, GraphEvent};
+use super::template::Templates;
+use crate::config;
+use crate::control::Codec;
+
+/// How long each step of the negotiation may take.
+const STEP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Inbound RTP streams (SSRCs) that a peer may open; one of each kind is normal, a browser that restarts a track opens
+/// another one.
+const MAX_INBOUND: u32 = 8;
+
+/// The longest wait for a missing packet, in ms. Video waits for a retransmission; voice has FEC and concealment, and
+/// only packets out of order are worth a wait.
+const VIDEO_LATENCY_MS: u32 = 80;
+const AUDIO_LATENCY_MS: u32 = 20;
+
+/// The MediaStream that everything a peer receives belongs to (RFC 8830).
+const STREAM_ID: &str = "tessera";
+
+/// Audio or video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Audio,
+    Video,
+}
+
+/// One m-line as it was agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    pub kind: Kind,
+    /// The video codec; Opus is what audio is.
+    pub codec: Option<Codec>,
+    pub payload: u8,
+    /// Whether the peer is sent something on it.
+    pub sends: bool,
+    /// Whether the peer sends something on it.
+    pub receives: bool,
+    /// The id of the transport-wide congestion control extension, if it was offered.
+    pub twcc: Option<u8>,
+    /// Our synchronisation source.
+    pub ssrc: u32,
+}
+
+/// What a transport tells its peer. Sent from GStreamer's threads.
+#[derive(Clone, Debug)]
+pub enum TransportEvent {
+    /// A candidate of our own.
+    Candidate { mline: u32, candidate: String },
+    /// All candidates are found.
+    Gathered,
+    /// ICE and DTLS are up. The certificate is not verified yet.
+    Connected,
+    /// ICE or DTLS gave up, or the other side closed.
+    Disconnected,
+    /// The pipeline failed.
+    Failed { detail: String },
+    /// The peer's decoder asks for a keyframe.
+    KeyframeRequested,
+}
+
+/// Where inbound packets go. Called on streaming threads; must not block.
+pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send + Sync>;
+
+/// Why a transport could not be made or negotiated.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error("webrtcbin: {0}")]
+    Webrtc(&'static str),
+    #[error("webrtcbin did not {0} in time")]
+    Late(&'static str),
+    #[error("webrtcbin refused to {step}: {detail}")]
+    Refused { step: &'static str, detail: String },
+}
+
+/// A peer's running transport. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Transport {
+    graph: Graph,
+    webrtc: gst::Element,
+    video_in: Option<gst_app::AppSrc>,
+    audio_in: Option<gst_app::AppSrc>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The peer is who its SDP says: media may pass.
+    verified: AtomicBool,
+    /// Running time in ms when the last datagram came that was not STUN.
+    heard: AtomicU64,
+    inbound: AtomicU32,
+    /// Packets that came before the certificate was verified, or on streams past the limit.
+    refused: AtomicU64,
+    received_bytes: AtomicU64,
+    received_packets: AtomicU64,
+    /// The video stream's pad, for keyframe requests to the sender.
+    video_pad: std::sync::Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
+}
+
+impl Transport {
+    /// Makes the pipeline with its branches for `tracks`, in the m-lines' order, and starts it. Blocks: not for async
+    /// threads.
+    pub fn start(
+        templates: &Templates,
+        ice: &config::Ice,
+        clock: RoomClock,
+        tracks: &[Track],
+        packets: PacketSink,
+        events: impl Fn(TransportEvent) + Send + Sync + 'static,
+    ) -> Result<Self, TransportError> {
+        let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
+        let failed = events.clone();
+        let graph = Graph::new(templates, "peer", &[("latency", VIDEO_LATENCY_MS.to_string())], clock, move |event| {
+            if let GraphEvent::Failed { element, detail } = event {
+                failed(TransportEvent::Failed { detail: format!("{element}: {detail}") });
+            }
+        })?;
+        let webrtc: gst::Element = graph.element("webrtc")?;
+        let shared = Arc::new(Shared::default());
+        shared.heard.store(millis(clock.now()), Ordering::Relaxed);
+        configure_ice(&webrtc, ice)?;
+        let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
+        configure_insides(&webrtc, clock, audio_payload, &shared);
+        report(&webrtc, &events);
+        let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
+        transport.receive_into(packets);
+        for (mline, track) in (0u32..).zip(tracks) {
+            transport.add_track(templates, mline, track, &events)?;
+        }
+        transport.graph.start()?;
+        Ok(transport)
+    }
+
+    /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most three deadlines.
+    pub fn answer(&self, offer: &str) -> Result<String, TransportError> {
+        let sdp = gst_sdp::SDPMessage::parse_buffer(offer.as_bytes())
+            .map_err(|_| TransportError::Webrtc("offer is not SDP"))?;
+        let offer = gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, sdp);
+        self.ask("take the offer", "set-remote-description", Some(&offer))?;
+        let reply = self.ask("answer", "create-answer", None)?;
+        let answer = reply
+            .as_ref()
+            .and_then(|reply| reply.get::<gst_webrtc::WebRTCSessionDescription>("answer").ok())
+            .ok_or(TransportError::Webrtc("no answer came"))?;
+        self.ask("keep its answer", "set-local-description", Some(&answer))?;
+        answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))
+    }
+
+    /// One request to webrtcbin, with a deadline.
+    fn ask(
+        &self,
+        step: &'static str,
+        signal: &str,
+        description: Option<&gst_webrtc::WebRTCSessionDescription>,
+    ) -> Result<Option<gst::Structure>, TransportError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let promise = gst::Promise::with_change_func(move |reply| {
+            // Whoever asked may have given up.
+            let _ = sender.try_send(match reply {
+                Ok(reply) => Ok(reply.map(ToOwned::to_owned)),
+                Err(error) => Err(format!("{error:?}")),
+            });
+        });
+        match description {
+            Some(description) => self.webrtc.emit_by_name::<()>(signal, &[description, &promise]),
+            None => self.webrtc.emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]),
+        }
+        let refused = |detail| TransportError::Refused { step, detail };
+        let reply = receiver.recv_timeout(STEP_DEADLINE).map_err(|_| TransportError::Late(step))?.map_err(refused)?;
+        if let Some(error) = reply.as_ref().and_then(|reply| reply.get::<gst::glib::Error>("error").ok()) {
+            return Err(refused(error.to_string()));
+        }
+        Ok(reply)
+    }
+
+    /// A candidate of the peer's; checked before (literal addresses only).
+    pub fn add_candidate(&self, mline: u32, candidate: &str) {
+        self.webrtc.emit_by_name::<()>("add-ice-candidate", &[&mline, &candidate]);
+    }
+
+    /// The certificate that the peer showed in DTLS, as PEM. Blocks for webrtcbin's lock.
+    pub fn peer_certificate(&self) -> Option<String> {
+        let transceiver =
+            self.webrtc.emit_by_name::<Option<gst_webrtc::WebRTCRTPTransceiver>>("get-transceiver", &[&0i32])?;
+        let ends = [
+            transceiver.receiver().and_then(|receiver| receiver.transport()),
+            transceiver.sender().and_then(|sender| sender.transport()),
+        ];
+        ends.into_iter().flatten().find_map(|transport| transport.remote_certificate()).map(Into::into)
+    }
+
+    /// Lets media pass: the certificate is the announced one.
+    pub fn set_verified(&self) {
+        self.shared.verified.store(true, Ordering::Release);
+    }
+
+    /// Running time when something was last heard of the peer.
+    pub fn heard(&self) -> Duration {
+        Duration::from_millis(self.shared.heard.load(Ordering::Relaxed))
+    }
+
+    /// Inbound RTP that was not let through.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Packets and bytes of inbound RTP.
+    pub fn received(&self) -> (u64, u64) {
+        (self.shared.received_packets.load(Ordering::Relaxed), self.shared.received_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Where the video for this peer goes in, if it is sent any.
+    pub(super) fn video_source(&self) -> Option<gst_app::AppSrc> {
+        self.video_in.clone()
+    }
+
+    /// Where the Opus packets for this peer go in, if it is sent any.
+    pub fn audio_sender(&self) -> Option<AudioSender> {
+        self.audio_in.clone().map(|source| AudioSender { source, dropped: Arc::default(), shared: self.shared.clone() })
+    }
+
+    /// Asks the peer for a keyframe of its video. Not from webrtcbin's own callbacks.
+    pub fn request_keyframe(&self) {
+        let pad = self.shared.video_pad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(pad) = pad.as_ref().and_then(gst::glib::WeakRef::upgrade) {
+            pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        }
+    }
+
+    /// Statistics of the RTP session: what the peer reports of what it is sent. Blocks for the session's lock.
+    pub(super) fn rtp_session(&self) -> Option<gst::glib::Object> {
+        let rtpbin = self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
+        rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])
+    }
+
+    fn receive_into(&self, packets: PacketSink) {
+        let shared = self.shared.clone();
+        let pipeline = self.graph.pipeline().downgrade();
+        self.webrtc.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = pipeline.upgrade().filter(|_| pad.direction() == gst::PadDirection::Src) else {
+                return;
+            };
+            if let Err(error) = attach_inbound(&pipeline, pad, &shared, packets.clone()) {
+                tracing::warn!(%error, pad = %pad.name(), "an inbound stream was not taken");
+            }
+        });
+    }
+
+    fn add_track(
+        &mut self,
+        templates: &Templates,
+        mline: u32,
+        track: &Track,
+        events: &Arc<dyn Fn(TransportEvent) + Send + Sync>,
+    ) -> Result<(), TransportError> {
+        let caps = caps_of(track);
+        if !track.sends {
+            let direction = gst_webrtc::WebRTCRTPTransceiverDirection::Recvonly;
+            let transceiver =
+                self.webrtc.emit_by_name::<gst_webrtc::WebRTCRTPTransceiver>("add-transceiver", &[&direction, &caps]);
+            transceiver.set_property("do-nack", track.kind == Kind::Video);
+            return Ok(());
+        }
+        let name = match track.codec {
+            None => "send-opus",
+            Some(Codec::Vp8) => "send-vp8",
+            Some(Codec::H264) => "send-h264",
+        };
+        let values = [("payload", track.payload.to_string()), ("ssrc", track.ssrc.to_string())];
+        let branch = templates.bin(name, &values, true).map_err(GraphError::from)?;
+        let link = |what: &str| GraphError::Link { graph: name.to_owned(), detail: what.to_owned() };
+        self.graph.pipeline().add(&branch).map_err(|_| link("cannot be added"))?;
+        let (source, payloader) = match track.kind {
+            Kind::Audio => ("audio-in", "audio-pay"),
+            Kind::Video => ("video-in", "video-pay"),
+        };
+        let payloader: gst::Element = self.graph.element(payloader)?;
+        let source: gst_app::AppSrc = self.graph.element(source)?;
+        if let Some(id) = track.twcc {
+            add_twcc(&payloader, id);
+        }
+        // The number fixes the m-line; requests without one are broken in 1.22.
+        let template = self.webrtc.pad_template("sink_%u").ok_or(TransportError::Webrtc("no sink_%u"))?;
+        let sink = self
+            .webrtc
+            .request_pad(&template, Some(&format!("sink_{mline}")), Some(&caps))
+            .ok_or(TransportError::Webrtc("no pad for the m-line"))?;
+        sink.set_property("msid", STREAM_ID);
+        let transceiver: gst_webrtc::WebRTCRTPTransceiver = sink.property("transceiver");
+        transceiver.set_property("codec-preferences", &caps);
+        transceiver.set_property("do-nack", track.kind == Kind::Video);
+        if !track.receives {
+            transceiver.set_direction(gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
+        }
+        let output = branch.static_pad("src").ok_or_else(|| link("has no end"))?;
+        output.link(&sink).map_err(|_| link("cannot be linked to webrtcbin"))?;
+        match track.kind {
+            Kind::Audio => self.audio_in = Some(source),
+            Kind::Video => {
+                let wants = events.clone();
+                let end = source.static_pad("src").ok_or_else(|| link("has no source"))?;
+                end.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+                    if let Some(gst::PadProbeData::Event(event)) = &info.data
+                        && gst_video::ForceKeyUnitEvent::is(event)
+                    {
+                        wants(TransportEvent::KeyframeRequested);
+                    }
+                    gst::PadProbeReturn::Ok
+                });
+                self.video_in = Some(source);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the mixer's Opus packets for one peer go in.
+#[derive(Clone, Debug)]
+pub struct AudioSender {
+    source: gst_app::AppSrc,
+    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+impl AudioSender {
+    /// Packets that may wait for a transport: a fifth of a second. Older ones would only be delay.
+    const MAX_QUEUED: u64 = 10;
+
+    /// Hands over a packet of running time `pts`. Never blocks; drops and counts what the transport does not take.
+    pub fn push(&self, pts: Duration, data: bytes::Bytes) {
+        if !self.shared.verified.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.source.current_level_buffers() >= Self::MAX_QUEUED {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut buffer = gst::Buffer::from_slice(data);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(clock_time(pts));
+            buffer.set_duration(gst::ClockTime::from_mseconds(20));
+        }
+        // It fails only while the pipeline goes down.
+        let _ = self.source.push_buffer(buffer);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
+fn caps_of(track: &Track) -> gst::Caps {
+    let (media, encoding, clock_rate) = match track.codec {
+        None => ("audio", "OPUS", 48_000),
+        Some(Codec::Vp8) => ("video", "VP8", 90_000),
+        Some(Codec::H264) => ("video", "H264", 90_000),
+    };
+    gst::Caps::builder("application/x-rtp")
+        .field("media", media)
+        .field("encoding-name", encoding)
+        .field("clock-rate", clock_rate)
+        .field("payload", i32::from(track.payload))
+        .field("ssrc", track.ssrc)
+        .build()
+}
+
+/// Numbers our packets for the peer's transport-wide feedback.
+fn add_twcc(payloader: &gst::Element, id: u8) {
+    let Ok(extension) = gst::ElementFactory::make("rtphdrexttwcc").build() else {
+        tracing::warn!("no rtphdrexttwcc: peers give no feedback on the line");
+        return;
+    };
+    // GstRTPHeaderExtension has no property for its id, only a setter that the base bindings do not have.
+    payloader.emit_by_name::<()>("add-extension", &[&extension_with_id(extension, id)]);
+}
+
+fn extension_with_id(extension: gst::Element, id: u8) -> gst::Element {
+    use gstreamer_rtp::prelude::*;
+    if let Some(extension) = extension.downcast_ref::<gstreamer_rtp::RTPHeaderExtension>() {
+        extension.set_id(u32::from(id));
+    }
+    extension
+}
+
+/// Ports, addresses and what libnice does unasked. Before webrtcbin leaves NULL.
+fn configure_ice(webrtc: &gst::Element, config: &config::Ice) -> Result<(), TransportError> {
+    let ice = webrtc.property::<Option<gst::Object>>("ice-agent").ok_or(TransportError::Webrtc("no ICE agent"))?;
+    // One more thread and eleven more descriptors for each peer otherwise, and a router that opens ports by itself.
+    let agent = ice.property::<Option<gst::glib::Object>>("agent").ok_or(TransportError::Webrtc("no NiceAgent"))?;
+    for (property, value) in [("upnp", false), ("ice-tcp", false)] {
+        if agent.has_property(property) {
+            agent.set_property(property, value);
+        }
+    }
+    if config.port_max > 0 {
+        ice.set_property("min-rtp-port", u32::from(config.port_min));
+        ice.set_property("max-rtp-port", u32::from(config.port_max));
+    }
+    for address in &config.addresses {
+        // Any address given turns the discovery of all others off.
+        if !ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
+            tracing::warn!(%address, "the media address is not usable");
+        }
+    }
+    Ok(())
+}
+
+/// What webrtcbin makes inside itself and has no properties for.
+fn configure_insides(webrtc: &gst::Element, clock: RoomClock, audio_payload: Option<u8>, shared: &Arc<Shared>) {
+    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
+    let shared = Arc::downgrade(shared);
+    bin.connect_deep_element_added(move |_, _, element| {
+        let Some(factory) = element.factory() else { return };
+        match factory.name().as_str() {
+            // The mixers are the pace; a second one would only delay.
+            "clocksync" => element.set_property("sync", false),
+            "rtpjitterbuffer" => {
+                // Otherwise the first packets wait for the whole latency.
+                element.set_property("faststart-min-packets", 1u32);
+                shorten_audio_wait(element, audio_payload);
+            }
+            "nicesrc" => {
+                let (Some(pad), shared) = (element.static_pad("src"), shared.clone()) else { return };
+                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.heard.store(millis(clock.now()), Ordering::Relaxed);
+                    }
+                    gst::PadProbeReturn::Ok
+                });
+            }
+            _ => {}
+        }
+    });
+}
+
+/// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.
+fn shorten_audio_wait(jitterbuffer: &gst::Element, audio_payload: Option<u8>) {
+    let (Some(pad), weak) = (jitterbuffer.static_pad("sink"), jitterbuffer.downgrade()) else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(packet)) = &info.data else { return gst::PadProbeReturn::Ok };
+        let mut header = [0u8; 2];
+        if packet.copy_to_slice(0, &mut header).is_ok()
+            && Some(header[1] & 0x7f) == audio_payload
+            && let Some(jitterbuffer) = weak.upgrade()
+        {
+            jitterbuffer.set_property("latency", AUDIO_LATENCY_MS);
+        }
+        gst::PadProbeReturn::Remove
+    });
+}
+
+/// Turns webrtcbin's signals into events.
+fn report(webrtc: &gst::Element, events: &Arc<dyn Fn(TransportEvent) + Send + Sync>) {
+    let found = events.clone();
+    webrtc.connect("on-ice-candidate", false, move |values| {
+        if let (Some(Ok(mline)), Some(Ok(candidate))) =
+            (values.get(1).map(gst::glib::Value::get::<u32>), values.get(2).map(gst::glib::Value::get::<String>))
+        {
+            found(TransportEvent::Candidate { mline, candidate });
+        }
+        None
+    });
+    let gathered = events.clone();
+    webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+        let state = webrtc.property::<gst_webrtc::WebRTCICEGatheringState>("ice-gathering-state");
+        if state == gst_webrtc::WebRTCICEGatheringState::Complete {
+            gathered(TransportEvent::Gathered);
+        }
+    });
+    let changed = events.clone();
+    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
+        use gst_webrtc::WebRTCPeerConnectionState as State;
+        match webrtc.property::<State>("connection-state") {
+            State::Connected => changed(TransportEvent::Connected),
+            State::Failed | State::Closed => changed(TransportEvent::Disconnected),
+            _ => {}
+        }
+    });
+}
+
+/// Leads a new inbound stream to the packet sink.
+fn attach_inbound(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    shared: &Arc<Shared>,
+    packets: PacketSink,
+) -> Result<(), GraphError> {
+    let error = |detail: &str| GraphError::Link { graph: "peer".to_owned(), detail: detail.to_owned() };
+    let number = shared.inbound.fetch_add(1, Ordering::Relaxed);
+    let caps = pad.current_caps().or_else(|| pad.allowed_caps());
+    let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|s| s.get::<String>("media").ok());
+    let kind = match media.as_deref() {
+        _ if number >= MAX_INBOUND => None,
+        Some("audio") => Some(Kind::Audio),
+        Some("video") => Some(Kind::Video),
+        _ => None,
+    };
+    if kind == Some(Kind::Video) {
+        *shared.video_pad.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(pad.downgrade());
+    }
+    let sink = gst_app::AppSink::builder().sync(false).async_(false).enable_last_sample(false).build();
+    let counted = shared.clone();
+    let last_caps = std::sync::Mutex::new(None::<gst::Caps>);
+    sink.set_callbacks(
+        gst_app::AppSinkCallbacks::builder()
+            .new_sample(move |sink| {
+                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                let Some(kind) = kind.filter(|_| counted.verified.load(Ordering::Acquire)) else {
+                    counted.refused.fetch_add(1, Ordering::Relaxed);
+                    return Ok(gst::FlowSuccess::Ok);
+                };
+                let mut last = last_caps.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let changed = sample.caps().filter(|caps| last.as_deref() != Some(*caps)).map(ToOwned::to_owned);
+                if changed.is_some() {
+                    last.clone_from(&changed);
+                }
+                if let Some(buffer) = sample.buffer_owned() {
+                    counted.received_packets.fetch_add(1, Ordering::Relaxed);
+                    counted.received_bytes.fetch_add(buffer.size() as u64, Ordering::Relaxed);
+                    packets(kind, changed.as_ref(), buffer);
+                }
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build(),
+    );
+    pipeline.add(&sink).map_err(|_| error("no room for an inbound stream"))?;
+    sink.sync_state_with_parent().map_err(|_| error("an inbound stream did not start"))?;
+    let end = sink.static_pad("sink").ok_or_else(|| error("no sink pad"))?;
+    pad.link(&end).map_err(|_| error("an inbound stream cannot be linked"))?;
+    Ok(())
+}

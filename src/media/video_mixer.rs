@@ -1,0 +1,294 @@
+//! The room's composite: a thread that ticks at the canvas's frame rate, takes the newest picture of each tile and hands
+//! the finished frame to the renditions. It never waits for anyone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
+
+use super::clock::RoomClock;
+use super::compose;
+use super::picture::{Frame, PictureSlot};
+use super::rendition::{Rendition, stamp};
+use crate::config;
+use crate::id::{PeerId, RoomId};
+use crate::layout::Tile;
+
+/// After this long without a new picture a tile shows its slate.
+pub const FREEZE_AFTER: Duration = Duration::from_secs(3);
+
+/// A finished frame of the canvas, shared by all who take it.
+#[derive(Clone, Debug)]
+pub(super) struct Composite {
+    pub(super) buffer: gst::Buffer,
+    pub(super) caps: gst::Caps,
+    pub(super) pts: Duration,
+}
+
+/// What stands in one tile. Stills are made for the tile's size before they get here.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) peer: PeerId,
+    pub(super) tile: Tile,
+    pub(super) picture: Option<Arc<PictureSlot>>,
+    pub(super) slate: Option<Frame>,
+    pub(super) label: Option<Frame>,
+}
+
+/// Why a mixer could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum VideoMixerError {
+    #[error("the canvas {width}x{height} cannot be made")]
+    Canvas { width: u32, height: u32 },
+    #[error("no thread for the video mixer: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A room's video mixer. Its thread ends when this handle is dropped.
+#[derive(Debug)]
+pub struct VideoMixer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// A std mutex: held while small lists are exchanged, by the mixer's thread and by tasks.
+    state: Mutex<State>,
+    /// Wakes the thread when there is something to do or an end.
+    changed: Condvar,
+    frames: AtomicU64,
+    skipped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scene: Vec<Placed>,
+    consumers: Vec<Arc<Rendition>>,
+    /// Waits for one composite, for a snapshot.
+    snapshots: Vec<std::sync::mpsc::SyncSender<Composite>>,
+    ended: bool,
+}
+
+impl State {
+    fn idle(&self) -> bool {
+        self.consumers.is_empty() && self.snapshots.is_empty()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl VideoMixer {
+    /// Starts the mixer of `room`.
+    pub fn start(room: &RoomId, config: &config::Video, clock: RoomClock) -> Result<Self, VideoMixerError> {
+        let canvas = Canvas::new(config)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            frames: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+        });
+        let ticking = shared.clone();
+        let interval = Duration::from_secs(1) / config.fps.max(1);
+        let span = tracing::info_span!("video-mixer", %room);
+        std::thread::Builder::new()
+            .name("video-mixer".to_owned())
+            .spawn(move || span.in_scope(|| run(&ticking, canvas, interval, clock)))
+            .map_err(VideoMixerError::Thread)?;
+        Ok(Self { shared })
+    }
+
+    /// What is on the canvas from the next frame on.
+    pub(super) fn set_scene(&self, scene: Vec<Placed>) {
+        self.shared.lock().scene = scene;
+    }
+
+    /// Feeds `rendition` from the next frame on.
+    pub fn add_consumer(&self, rendition: Arc<Rendition>) {
+        self.shared.lock().consumers.push(rendition);
+        self.shared.changed.notify_one();
+    }
+
+    /// Feeds it no more. With the last consumer the mixer stops working.
+    pub fn remove_consumer(&self, rendition: &Arc<Rendition>) {
+        self.shared.lock().consumers.retain(|consumer| !Arc::ptr_eq(consumer, rendition));
+    }
+
+    /// The next composite; `None` if none comes within `deadline`. Blocks.
+    pub(super) fn next_composite(&self, deadline: Duration) -> Option<Composite> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.shared.lock().snapshots.push(sender);
+        self.shared.changed.notify_one();
+        receiver.recv_timeout(deadline).ok()
+    }
+
+    /// Frames composed so far.
+    pub fn frames(&self) -> u64 {
+        self.shared.frames.load(Ordering::Relaxed)
+    }
+
+    /// Frames left out because the machine was late.
+    pub fn skipped(&self) -> u64 {
+        self.shared.skipped.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for VideoMixer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.ended = true;
+        state.consumers.clear();
+        state.scene.clear();
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+}
+
+fn run(shared: &Shared, mut canvas: Canvas, interval: Duration, clock: RoomClock) {
+    let mut next = clock.now();
+    loop {
+        let mut state = shared.lock();
+        if !state.ended && state.idle() {
+            while !state.ended && state.idle() {
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            next = clock.now();
+        }
+        if state.ended {
+            return;
+        }
+        let scene = state.scene.clone();
+        let consumers = state.consumers.clone();
+        let snapshots = std::mem::take(&mut state.snapshots);
+        drop(state);
+
+        match canvas.compose(&scene, next, interval) {
+            Some(composite) => {
+                shared.frames.fetch_add(1, Ordering::Relaxed);
+                for consumer in &consumers {
+                    consumer.feed(&composite);
+                }
+                for snapshot in snapshots {
+                    // Whoever asked may have given up.
+                    let _ = snapshot.try_send(composite.clone());
+                }
+            }
+            None => tracing::error!("a frame of the canvas could not be made"),
+        }
+        // The scene's frames go back to their decoders before the wait.
+        drop(scene);
+        drop(consumers);
+
+        next += interval;
+        let now = clock.now();
+        if now > next + interval {
+            // Late by a frame or more: leave frames out, do not rush them.
+            let late = (now - next).as_nanos() / interval.as_nanos().max(1);
+            let late = u32::try_from(late).unwrap_or(u32::MAX);
+            shared.skipped.fetch_add(u64::from(late), Ordering::Relaxed);
+            next += interval * late;
+        }
+        std::thread::sleep(next.saturating_sub(clock.now()));
+    }
+}
+
+/// Makes frames of the canvas.
+struct Canvas {
+    info: gst_video::VideoInfo,
+    caps: gst::Caps,
+    pool: gst::BufferPool,
+}
+
+impl Canvas {
+    fn new(config: &config::Video) -> Result<Self, VideoMixerError> {
+        let impossible = || VideoMixerError::Canvas { width: config.width, height: config.height };
+        let fps = gst::Fraction::new(i32::try_from(config.fps).map_err(|_| impossible())?, 1);
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, config.width, config.height)
+            .fps(fps)
+            .par(gst::Fraction::new(1, 1))
+            .build()
+            .map_err(|_| impossible())?;
+        let caps = info.to_caps().map_err(|_| impossible())?;
+        let pool = gst::BufferPool::new();
+        let mut pool_config = pool.config();
+        let size = u32::try_from(info.size()).map_err(|_| impossible())?;
+        pool_config.set_params(Some(&caps), size, 4, 0);
+        pool.set_config(pool_config).map_err(|_| impossible())?;
+        pool.set_active(true).map_err(|_| impossible())?;
+        Ok(Self { info, caps, pool })
+    }
+
+    fn compose(&mut self, scene: &[Placed], pts: Duration, duration: Duration) -> Option<Composite> {
+        let mut buffer = self.pool.acquire_buffer(None).ok()?;
+        {
+            let buffer = buffer.get_mut()?;
+            stamp(buffer, pts, duration);
+            let mut canvas = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, &self.info).ok()?;
+            compose::clear(&mut canvas);
+            for placed in scene {
+                draw(&mut canvas, placed, pts);
+            }
+        }
+        Some(Composite { buffer, caps: self.caps.clone(), pts })
+    }
+}
+
+impl Drop for Canvas {
+    fn drop(&mut self) {
+        // Buffers that are still on their way free themselves when they come back.
+        let _ = self.pool.set_active(false);
+    }
+}
+
+fn draw(canvas: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>, placed: &Placed, now: Duration) {
+    let tile = placed.tile;
+    let live = placed.picture.as_ref().and_then(|slot| Some((slot, slot.latest(now, FREEZE_AFTER)?)));
+    let picture = match live {
+        Some((slot, frame)) if !fits(&frame, tile) => {
+            // A picture of the layout before this one: at its decoder's next frame it has the right size.
+            let resized = resize(&frame, tile);
+            if let Some(resized) = &resized {
+                slot.replace(&frame, resized.clone());
+            }
+            resized
+        }
+        Some((_, frame)) => Some(frame),
+        None => placed.slate.clone(),
+    };
+    if let Some(picture) = picture {
+        let x = tile.x + (tile.width.saturating_sub(picture.width()) / 2 & !1);
+        let y = tile.y + (tile.height.saturating_sub(picture.height()) / 2 & !1);
+        compose::copy(canvas, &picture, (x, y));
+    }
+    if let Some(label) = &placed.label {
+        let y = (tile.y + tile.height).saturating_sub(label.height()) & !1;
+        compose::copy(canvas, label, (tile.x, y));
+    }
+}
+
+/// Whether the picture is as large as its tile lets it be.
+fn fits(picture: &Frame, tile: Tile) -> bool {
+    let (width, height) = (picture.width(), picture.height());
+    width <= tile.width && height <= tile.height && (width == tile.width || height == tile.height)
+}
+
+/// The picture scaled to lie within the tile, undistorted.
+fn resize(picture: &Frame, tile: Tile) -> Option<Frame> {
+    let size = (picture.width(), picture.height());
+    let placed = crate::layout::place(size, (1, 1), (tile.width, tile.height), config::Fit::Fit);
+    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, placed.width, placed.height).build().ok()?;
+    let converter = gst_video::VideoConverter::new(picture.info(), &info, None).ok()?;
+    let mut buffer = gst::Buffer::with_size(info.size()).ok()?;
+    {
+        let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.get_mut()?, &info).ok()?;
+        converter.frame_ref(&picture.as_video_frame_ref(), &mut frame);
+    }
+    gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok().map(Arc::new)
+}
