@@ -36,10 +36,10 @@ pub(super) enum DecoderEvent {
 /// The running decoder of one track.
 #[derive(Debug)]
 pub(super) struct VideoDecoder {
-    graph: Graph,
     source: gst_app::AppSrc,
     shape: Arc<Shape>,
     dropped: AtomicU64,
+    _graph: Graph,
 }
 
 /// Where the picture goes and what it is; streaming threads read, the peer writes.
@@ -146,17 +146,19 @@ impl VideoDecoder {
                 .build(),
         );
         graph.start()?;
-        Ok(Self { graph, source, shape, dropped: AtomicU64::new(0) })
+        Ok(Self { source, shape, dropped: AtomicU64::new(0), _graph: graph })
+    }
+
+    /// What the packets are, before the first one and after a change.
+    pub(super) fn set_caps(&self, caps: &gst::Caps) {
+        self.source.set_caps(Some(caps));
     }
 
     /// Hands over a packet. Never blocks: past the bound it is dropped and counted, and the decoder asks for a keyframe.
-    pub(super) fn push(&self, caps: Option<&gst::Caps>, packet: gst::Buffer) {
+    pub(super) fn push(&self, packet: gst::Buffer) {
         if self.source.current_level_bytes() > MAX_QUEUED_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
-        }
-        if let Some(caps) = caps {
-            self.source.set_caps(Some(caps));
         }
         // It fails only while the pipeline goes down.
         let _ = self.source.push_buffer(packet);
@@ -171,11 +173,6 @@ impl VideoDecoder {
     /// Packets dropped because the decoder did not follow.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// The pipeline's name, for logs.
-    pub(super) fn graph(&self) -> &Graph {
-        &self.graph
     }
 }
 
