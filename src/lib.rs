@@ -5,6 +5,7 @@
 pub mod config;
 pub mod control;
 pub mod id;
+pub mod ladder;
 pub mod layout;
 pub mod media;
 pub mod protocol;

@@ -1,26 +1,32 @@
 //! Media: the only place that knows GStreamer.
 //!
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
-//! `transport` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound: `video_mixer` →
-//! `rendition` → `sender` → `transport`. `sdp` lets no text of a client near webrtcbin.
+//! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
+//! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
+//! is all of that for one peer, `stage` the canvas of a room. `sdp` lets no text of a client near webrtcbin.
 
 mod clock;
 mod compose;
+mod connection;
 mod decoder;
 mod graph;
+mod inbound;
 mod picture;
 mod rendition;
+pub mod sdp;
 mod sender;
+mod stage;
 mod still;
 mod template;
 mod transport;
 mod video_mixer;
 
 pub use clock::RoomClock;
+pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};
 pub use picture::PictureSlot;
 pub use rendition::{Rendition, RenditionCounts, RenditionKey};
 pub use sender::{SenderEvent, VideoSender};
+pub use stage::{Camera, Stage, StageTile};
 pub use template::{Template, TemplateError, Templates};
-pub use transport::{AudioSender, Kind, PacketSink, Track, Transport, TransportError, TransportEvent};
-pub use video_mixer::{FREEZE_AFTER, VideoMixer, VideoMixerError};
+pub use video_mixer::{FREEZE_AFTER, VideoMixerError};

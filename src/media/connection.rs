@@ -1,0 +1,291 @@
+//! All the media of one peer: its transport, what comes in and what goes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gstreamer::prelude::*;
+
+use super::audio_mixer::{AudioMixer, Listener};
+use super::clock::RoomClock;
+use super::decoder::DecoderEvent;
+use super::graph::GraphError;
+use super::inbound::Inbound;
+use super::picture::PictureSlot;
+use super::rendition::RenditionKey;
+use super::sdp::{self, AnswerError, ExtensionKind, Offer};
+use super::sender::{SenderEvent, VideoSender};
+use super::template::Templates;
+use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
+use crate::config;
+use crate::control::Codec;
+use crate::id::PeerId;
+use crate::ladder::LineReport;
+
+/// What a connection is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub peer: PeerId,
+    pub templates: Arc<Templates>,
+    pub ice: config::Ice,
+    pub fit: config::Fit,
+    pub clock: RoomClock,
+    /// The peer's offer, narrowed to one codec for each m-line.
+    pub offer: Offer,
+}
+
+/// What a connection tells its peer. Sent from GStreamer's threads.
+#[derive(Clone, Debug)]
+pub enum ConnectionEvent {
+    /// A candidate of the server's own, as found.
+    Candidate { mline: u32, candidate: String },
+    /// All of them are found.
+    Gathered,
+    /// ICE and DTLS are up; [`Connection::verify`] comes next.
+    Connected,
+    /// They are down for good.
+    Disconnected,
+    /// The transport's pipeline failed.
+    Failed { detail: String },
+    /// The size of the picture that comes in.
+    Picture { width: u32, height: u32 },
+    /// The decoder cannot go on; [`Connection::restart_decoder`] makes a new one.
+    DecoderFailed { detail: String },
+    /// What the peer gets is this from now on.
+    Switched(RenditionKey),
+    /// The peer needs a keyframe of this.
+    WantsKeyframe(RenditionKey),
+    /// The peer's decoder asks for a keyframe: [`Connection::keyframe_requested`].
+    KeyframeRequested,
+    /// Our decoder asks for a keyframe: [`Connection::request_keyframe`].
+    DecoderWantsKeyframe,
+}
+
+/// Why a connection could not be made. None of it is the peer's fault: its offer was checked before.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+}
+
+type Events = Arc<dyn Fn(ConnectionEvent) + Send + Sync>;
+
+/// A peer's running media. Dropping it closes the connection and takes its voice and picture out of the mix.
+#[derive(Debug)]
+pub struct Connection {
+    plan: Plan,
+    transport: Transport,
+    inbound: Arc<Inbound>,
+    video: Option<Arc<VideoSender>>,
+    _listener: Option<Listener>,
+    events: EventSink,
+    answer: String,
+}
+
+/// So that a connection can be printed.
+struct EventSink(Events);
+
+impl std::fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventSink")
+    }
+}
+
+impl Connection {
+    /// Makes the pipelines, starts them and answers the offer. Blocks for some tens of milliseconds, at most for the
+    /// negotiation's deadlines.
+    pub fn start(
+        plan: Plan,
+        audio: &AudioMixer,
+        events: impl Fn(ConnectionEvent) + Send + Sync + 'static,
+    ) -> Result<Self, ConnectionError> {
+        let events: Events = Arc::new(events);
+        let tracks = tracks(&plan.offer, plan.peer);
+        let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
+        let inbound = Arc::new(Inbound::new(sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        if sends(Kind::Video)
+            && let Some(codec) = codec(&plan.offer)
+        {
+            start_decoder(&inbound, &plan, codec, &events)?;
+        }
+        let packets = inbound.clone();
+        let transport = Transport::start(
+            &plan.templates,
+            &plan.ice,
+            plan.clock,
+            &tracks,
+            Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+            translate(&events),
+        )?;
+        let switched = events.clone();
+        let video = transport.video_source().map(|source| {
+            VideoSender::new(plan.peer, source, move |event| {
+                switched(match event {
+                    SenderEvent::Switched(key) => ConnectionEvent::Switched(key),
+                    SenderEvent::WantsKeyframe(key) => ConnectionEvent::WantsKeyframe(key),
+                });
+            })
+        });
+        let listener = transport
+            .audio_sender()
+            .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
+        let answer = transport.answer(&plan.offer.to_webrtcbin())?;
+        for candidate in &plan.offer.candidates {
+            transport.add_candidate(0, &candidate.to_string());
+        }
+        Ok(Self { plan, transport, inbound, video, _listener: listener, events: EventSink(events), answer })
+    }
+
+    /// The answer for the peer: with `candidates` (all of them, as found), or to be trickled.
+    pub fn answer(&self, candidates: Option<&[String]>) -> Result<String, ConnectionError> {
+        let told = candidates.map(|found| self.advertise().candidates(found.iter().map(String::as_str)));
+        Ok(sdp::finish_answer(&self.answer, &self.plan.offer, told.as_deref())?)
+    }
+
+    /// What the peer is told of one candidate of the server's; nothing for those that are kept.
+    pub fn advertised(&self, candidate: &str) -> Option<String> {
+        self.advertise().candidate(candidate).map(|candidate| candidate.to_string())
+    }
+
+    fn advertise(&self) -> sdp::Advertise {
+        sdp::Advertise { public_address: self.plan.ice.public_address, exclude: self.plan.ice.exclude_addresses.clone() }
+    }
+
+    /// A candidate of the peer's, as it came. False if it is of no use.
+    pub fn add_candidate(&self, candidate: &str) -> bool {
+        let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
+        if let Some(candidate) = &usable {
+            self.transport.add_candidate(0, &candidate.to_string());
+        }
+        usable.is_some()
+    }
+
+    /// Compares the peer's certificate with its offer and, if it is the one, lets media pass. Blocks for webrtcbin's lock.
+    pub fn verify(&self) -> bool {
+        let verified =
+            self.transport.peer_certificate().is_some_and(|certificate| self.plan.offer.accepts_certificate(&certificate));
+        if verified {
+            self.transport.set_verified();
+            if let Some(video) = &self.video {
+                video.open();
+            }
+        }
+        verified
+    }
+
+    /// A new decoder in the place of one that failed. Blocks for the state change.
+    pub fn restart_decoder(&self) -> Result<(), GraphError> {
+        match codec(&self.plan.offer) {
+            Some(codec) => start_decoder(&self.inbound, &self.plan, codec, &self.events.0),
+            None => Ok(()),
+        }
+    }
+
+    /// Decodes no more: the picture is given up.
+    pub fn stop_decoder(&self) {
+        self.inbound.stop_decoder();
+    }
+
+    /// The codec of both directions.
+    pub fn codec(&self) -> Option<Codec> {
+        codec(&self.plan.offer)
+    }
+
+    /// Where this peer's pictures are, for the canvas.
+    pub fn picture(&self) -> Arc<PictureSlot> {
+        self.inbound.slot().clone()
+    }
+
+    /// What the renditions send into; none for a peer that receives no video.
+    pub fn video_sender(&self) -> Option<Arc<VideoSender>> {
+        self.video.clone()
+    }
+
+    /// The size of this peer's tile, in canvas pixels.
+    pub fn set_tile(&self, width: u32, height: u32) {
+        self.inbound.set_tile(width, height);
+    }
+
+    /// Asks the peer for a keyframe. Blocks for webrtcbin's locks.
+    pub fn request_keyframe(&self) {
+        self.transport.request_keyframe();
+    }
+
+    /// The peer asked for a keyframe; passed on as far as its allowance goes.
+    pub fn keyframe_requested(&self) {
+        if let Some(video) = &self.video {
+            video.keyframe_requested();
+        }
+    }
+
+    /// Running time when something was last heard of the peer.
+    pub fn heard(&self) -> Duration {
+        self.transport.heard()
+    }
+
+    /// Packets of this peer, either way, that were dropped at a bound or for what they held.
+    pub fn dropped(&self) -> u64 {
+        self.transport.refused() + self.inbound.dropped() + self.video.as_ref().map_or(0, |video| video.counts().1)
+    }
+
+    /// What the peer's transport-wide feedback says of the last second or so; nothing without feedback. Blocks for the
+    /// RTP session's lock.
+    pub fn line_report(&self) -> Option<LineReport> {
+        let stats = self.transport.rtp_session()?.property::<Option<gstreamer::Structure>>("twcc-stats")?;
+        let sent = stats.get::<u32>("packets-sent").ok().filter(|sent| *sent > 0)?;
+        let received = stats.get::<u32>("packets-recv").ok()?;
+        // Counts of packets, far below 2^24.
+        Some(LineReport { loss: 1.0 - (received.min(sent) as f32 / sent as f32) })
+    }
+}
+
+fn codec(offer: &Offer) -> Option<Codec> {
+    offer.video().and_then(|media| media.payload().codec())
+}
+
+/// The m-lines as they will be agreed, in the offer's order.
+fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
+    let track = |(index, media): (usize, &sdp::Media)| {
+        let payload = media.payload();
+        let twcc = media.extensions.iter().find(|extension| extension.kind == ExtensionKind::TransportCc);
+        Track {
+            kind: if payload.codec().is_some() { Kind::Video } else { Kind::Audio },
+            codec: payload.codec(),
+            payload: payload.number,
+            sends: media.direction.receives(),
+            receives: media.direction.sends(),
+            twcc: twcc.map(|extension| extension.id),
+            // Ours to choose (RFC 3550): not zero, and different for the two m-lines.
+            ssrc: ((peer.bits() >> 33) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
+        }
+    };
+    offer.media.iter().enumerate().map(track).collect()
+}
+
+fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) -> Result<(), GraphError> {
+    let events = events.clone();
+    inbound.start_decoder(&plan.templates, codec, plan.fit, plan.clock, move |event| {
+        events(match event {
+            DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
+            DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,
+            DecoderEvent::Failed { detail } => ConnectionEvent::DecoderFailed { detail },
+        });
+    })
+}
+
+fn translate(events: &Events) -> impl Fn(TransportEvent) + Send + Sync + 'static {
+    let events = events.clone();
+    move |event| {
+        events(match event {
+            TransportEvent::Candidate { mline, candidate } => ConnectionEvent::Candidate { mline, candidate },
+            TransportEvent::Gathered => ConnectionEvent::Gathered,
+            TransportEvent::Connected => ConnectionEvent::Connected,
+            TransportEvent::Disconnected => ConnectionEvent::Disconnected,
+            TransportEvent::Failed { detail } => ConnectionEvent::Failed { detail },
+            TransportEvent::KeyframeRequested => ConnectionEvent::KeyframeRequested,
+        });
+    }
+}

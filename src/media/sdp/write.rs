@@ -1,0 +1,113 @@
+//! Writing descriptions: the canonical offer for webrtcbin, and the shape that answers share with it.
+
+use std::fmt::{self, Display, Write};
+
+use super::offer::{Direction, Extension, Kind, Offer, Payload, Protocol, Setup};
+
+/// The transport attributes, which stand in every m-line: webrtcbin asks for them there, and clients built upon it too.
+pub(super) struct TransportLines<'a> {
+    pub ufrag: &'a str,
+    pub pwd: &'a str,
+    pub fingerprint: &'a dyn Display,
+    pub setup: Setup,
+}
+
+/// One media section to be written.
+pub(super) struct MediaSection<'a> {
+    pub kind: Kind,
+    pub mid: &'a str,
+    pub protocol: Protocol,
+    pub direction: Direction,
+    pub payload: &'a Payload,
+    pub extensions: &'a [Extension],
+    /// Further attributes, without `a=`.
+    pub more: &'a [String],
+}
+
+impl Offer {
+    /// The canonical description for webrtcbin's `set-remote-description`. It holds for every offer that was parsed:
+    /// - nothing but what is typed in [`Offer`]; no candidates (use `add-ice-candidate` with [`Offer::candidates`]);
+    /// - one payload type in each m-line, the first ([`Offer::narrow`] chooses), and its retransmissions if they are kept;
+    /// - `mid`, `setup`, `ice-ufrag`, `ice-pwd` and one `fingerprint` in every m-line, equal in all, none in the session;
+    /// - one BUNDLE group of exactly the m-lines, the tagged one first; `rtcp-mux`; no port 0;
+    /// - the `ssrc`s with a made-up `cname`.
+    ///
+    /// Reading it again and writing that gives the same text.
+    pub fn to_webrtcbin(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_canonical(&mut text);
+        text
+    }
+
+    fn write_canonical(&self, out: &mut String) -> fmt::Result {
+        write_session(out, "0", Some(&self.bundled_mids()))?;
+        if self.ice_lite {
+            write!(out, "a=ice-lite\r\n")?;
+        }
+        let fingerprint = self.fingerprint().map(ToString::to_string).unwrap_or_default();
+        let transport =
+            TransportLines { ufrag: &self.ice.ufrag, pwd: &self.ice.pwd, fingerprint: &fingerprint, setup: self.setup };
+        for media in &self.media {
+            let more: Vec<_> = media.ssrcs.iter().map(|ssrc| format!("ssrc:{ssrc} cname:peer")).collect();
+            let section = MediaSection {
+                kind: media.kind,
+                mid: &media.mid,
+                protocol: Protocol::UdpTlsRtpSavpf,
+                direction: media.direction,
+                payload: media.payload(),
+                extensions: &media.extensions,
+                more: &more,
+            };
+            section.write(out, &transport)?;
+        }
+        Ok(())
+    }
+
+    /// The identification tags of the group, the tagged one first.
+    pub(super) fn bundled_mids(&self) -> Vec<&str> {
+        let mut mids: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        mids[..=self.tag].rotate_right(1);
+        mids
+    }
+}
+
+/// The session section; with a BUNDLE group, if there are mids for one.
+pub(super) fn write_session(out: &mut String, id: &str, group: Option<&[&str]>) -> fmt::Result {
+    write!(out, "v=0\r\no=- {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n")?;
+    group.map_or(Ok(()), |mids| write!(out, "a=group:BUNDLE {}\r\n", mids.join(" ")))
+}
+
+impl MediaSection<'_> {
+    pub fn write(&self, out: &mut String, transport: &TransportLines) -> fmt::Result {
+        let Payload { number, format, feedback, rtx } = self.payload;
+        write!(out, "m={} 9 {} {number}", self.kind.name(), self.protocol.name())?;
+        if let Some(rtx) = rtx {
+            write!(out, " {rtx}")?;
+        }
+        write!(out, "\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\n", self.mid)?;
+        let TransportLines { ufrag, pwd, fingerprint, setup } = transport;
+        write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n")?;
+        write!(out, "a=fingerprint:{fingerprint}\r\na=setup:{}\r\na=rtcp-mux\r\n", setup.name())?;
+        write!(out, "a={}\r\na=rtpmap:{number} {}\r\n", self.direction.name(), format.rtpmap())?;
+        if let Some(fmtp) = format.fmtp() {
+            write!(out, "a=fmtp:{number} {fmtp}\r\n")?;
+        }
+        let messages = [
+            (feedback.nack, "nack"),
+            (feedback.pli, "nack pli"),
+            (feedback.fir, "ccm fir"),
+            (feedback.transport_cc, "transport-cc"),
+        ];
+        for (_, message) in messages.into_iter().filter(|(offered, _)| *offered) {
+            write!(out, "a=rtcp-fb:{number} {message}\r\n")?;
+        }
+        if let Some(rtx) = rtx {
+            write!(out, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={number}\r\n", format.clock_rate())?;
+        }
+        for Extension { id, kind } in self.extensions {
+            write!(out, "a=extmap:{id} {}\r\n", kind.uri())?;
+        }
+        self.more.iter().try_for_each(|attribute| write!(out, "a={attribute}\r\n"))
+    }
+}
