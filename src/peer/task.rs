@@ -1,0 +1,244 @@
+//! The peer's task: it waits for messages and for what happens to the connection, and decides nothing of the room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::line::{Finding, Line, Sight};
+use super::{PeerCommand, PeerNotice};
+use crate::control::{Candidate, CloseReason, Event};
+use crate::id::PeerId;
+use crate::ladder::LineReport;
+use crate::media::{Connection, ConnectionEvent, RoomClock};
+
+/// How often the line is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Decoders that a peer may wear out; then its picture is given up until it joins anew.
+const MAX_DECODERS: u32 = 5;
+/// The wait before the next one, so that a stream of garbage costs little.
+const DECODER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Candidates that a client may send over the whole time; more is a flood.
+const MAX_CANDIDATES: usize = 128;
+
+pub(super) struct PeerTask<N> {
+    pub(super) peer: PeerId,
+    pub(super) clock: RoomClock,
+    pub(super) connection: Arc<Connection>,
+    pub(super) line: Line,
+    pub(super) trickle: bool,
+    pub(super) client: mpsc::Sender<Event>,
+    pub(super) notices: N,
+}
+
+/// What work off the task brought.
+enum Done {
+    Verified(bool),
+    Report(Option<LineReport>),
+    DecoderRestarted,
+}
+
+impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<PeerCommand>,
+        mut happening: mpsc::Receiver<ConnectionEvent>,
+        early: Vec<ConnectionEvent>,
+    ) {
+        let (finished, mut finishing) = mpsc::channel(16);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut candidates, mut decoders) = (0, 1);
+        let mut reporting = false;
+        let mut early = early.into_iter();
+        let reason = loop {
+            // What came while candidates were gathered is first.
+            let event = early.next();
+            let next = async {
+                match event {
+                    Some(event) => Some(event),
+                    None => happening.recv().await,
+                }
+            };
+            let ended = tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(PeerCommand::Candidates(list)) => {
+                        candidates += list.len();
+                        self.take_candidates(list, candidates);
+                        None
+                    }
+                    Some(PeerCommand::Tile { width, height }) => {
+                        self.connection.set_tile(width, height);
+                        self.tell(Event::Tile { width, height })
+                    }
+                    Some(PeerCommand::Tell(event)) => self.tell(event),
+                    Some(PeerCommand::Close(reason)) => Some(reason),
+                    None => Some(CloseReason::Left),
+                },
+                Some(done) = finishing.recv() => match done {
+                    Done::Verified(true) => {
+                        self.line.set_connected();
+                        (self.notices)(PeerNotice::Connected);
+                        tracing::info!("connected");
+                        self.tell(Event::Connected)
+                    }
+                    Done::Verified(false) => Some(CloseReason::WrongFingerprint),
+                    Done::Report(report) => {
+                        reporting = false;
+                        self.look(report)
+                    }
+                    Done::DecoderRestarted => None,
+                },
+                Some(event) = next => self.happened(event, &mut decoders, &finished),
+                _ = look.tick() => {
+                    if self.line.is_connected() && !reporting {
+                        reporting = true;
+                        let connection = self.connection.clone();
+                        off_task(&finished, move || Done::Report(connection.line_report()));
+                        None
+                    } else {
+                        self.look(None)
+                    }
+                }
+            };
+            if let Some(reason) = ended {
+                break reason;
+            }
+        };
+        tracing::info!(?reason, dropped = self.connection.dropped(), "peer ends");
+        // The client may be gone already.
+        let _ = self.client.try_send(Event::Closed { reason });
+        (self.notices)(PeerNotice::Gone(reason));
+    }
+
+    /// Tells the client; one that takes nothing any more is gone.
+    fn tell(&self, event: Event) -> Option<CloseReason> {
+        self.client.try_send(event).err().map(|_| CloseReason::Left)
+    }
+
+    fn take_candidates(&self, list: Vec<String>, so_far: usize) {
+        if so_far > MAX_CANDIDATES {
+            tracing::debug!(so_far, "too many candidates; dropped");
+            return;
+        }
+        for candidate in list {
+            if !self.connection.add_candidate(&candidate) {
+                tracing::debug!("an unusable candidate was dropped");
+            }
+        }
+    }
+
+    fn happened(
+        &mut self,
+        event: ConnectionEvent,
+        decoders: &mut u32,
+        finished: &mpsc::Sender<Done>,
+    ) -> Option<CloseReason> {
+        match event {
+            ConnectionEvent::Candidate { candidate, .. } => {
+                let told = self.trickle.then(|| self.connection.advertised(&candidate)).flatten()?;
+                self.tell(Event::Candidate(Candidate { candidate: told, mline: 0 }))
+            }
+            ConnectionEvent::Gathered => {
+                self.trickle.then(|| Event::Candidate(Candidate { candidate: String::new(), mline: 0 })).and_then(|end| self.tell(end))
+            }
+            ConnectionEvent::Connected => {
+                if !self.line.is_connected() {
+                    let connection = self.connection.clone();
+                    off_task(finished, move || Done::Verified(connection.verify()));
+                }
+                None
+            }
+            ConnectionEvent::Disconnected => {
+                Some(if self.line.is_connected() { CloseReason::Vanished } else { CloseReason::NotConnected })
+            }
+            ConnectionEvent::Failed { detail } => {
+                tracing::warn!(detail, "the transport failed");
+                Some(CloseReason::MediaError)
+            }
+            ConnectionEvent::Picture { width, height } => {
+                (self.notices)(PeerNotice::Picture { width, height });
+                None
+            }
+            ConnectionEvent::DecoderFailed { detail } => {
+                tracing::warn!(detail, decoders = *decoders, "the decoder failed");
+                self.renew_decoder(decoders, finished);
+                None
+            }
+            ConnectionEvent::Switched(key) => {
+                (self.notices)(PeerNotice::Switched(key));
+                None
+            }
+            ConnectionEvent::WantsKeyframe(key) => {
+                (self.notices)(PeerNotice::WantsKeyframe(key));
+                None
+            }
+            ConnectionEvent::KeyframeRequested => {
+                self.connection.keyframe_requested();
+                None
+            }
+            ConnectionEvent::DecoderWantsKeyframe => {
+                let connection = self.connection.clone();
+                tokio::task::spawn_blocking(move || connection.request_keyframe());
+                None
+            }
+        }
+    }
+
+    fn renew_decoder(&self, decoders: &mut u32, finished: &mpsc::Sender<Done>) {
+        self.connection.stop_decoder();
+        if *decoders >= MAX_DECODERS {
+            tracing::warn!("no decoder can stand this stream; the picture is given up");
+            return;
+        }
+        *decoders += 1;
+        let (connection, finished) = (self.connection.clone(), finished.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(DECODER_PAUSE).await;
+            off_task(&finished, move || {
+                if let Err(error) = connection.restart_decoder() {
+                    tracing::error!(%error, "no new decoder");
+                }
+                connection.request_keyframe();
+                Done::DecoderRestarted
+            });
+        });
+    }
+
+    fn look(&mut self, report: Option<LineReport>) -> Option<CloseReason> {
+        let sight = Sight {
+            now: self.clock.now(),
+            heard: self.connection.heard(),
+            pictured: self.connection.picture().last(),
+            report,
+        };
+        for finding in self.line.look(sight) {
+            match finding {
+                Finding::Heard(heard) => (self.notices)(PeerNotice::Heard(heard)),
+                Finding::VideoLive(live) => (self.notices)(PeerNotice::VideoLive(live)),
+                Finding::Rung(rung) => (self.notices)(PeerNotice::Rung(rung)),
+                Finding::Gone(reason) => return Some(reason),
+            }
+        }
+        None
+    }
+}
+
+impl<N> Drop for PeerTask<N> {
+    fn drop(&mut self) {
+        tracing::debug!(peer = %self.peer, "peer task ended");
+    }
+}
+
+/// Runs what may block on a thread for that, and brings its outcome back.
+fn off_task(finished: &mpsc::Sender<Done>, work: impl FnOnce() -> Done + Send + 'static) {
+    let (finished, span) = (finished.clone(), tracing::Span::current());
+    tokio::task::spawn_blocking(move || {
+        let done = span.in_scope(work);
+        // The task may have ended meanwhile.
+        let _ = finished.try_send(done);
+    });
+}
