@@ -1,6 +1,8 @@
 //! Tessera, an MCU mixing server for WebRTC. `README.md` says what it does, `main.rs` starts it.
 
 #![forbid(unsafe_code)]
+// The product's own code alone; tests may.
+#![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod config;
 pub mod control;
