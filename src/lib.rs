@@ -6,3 +6,5 @@ pub mod config;
 pub mod control;
 pub mod id;
 pub mod protocol;
+pub mod room;
+pub mod server;
