@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{PeerId, RoomId};
 
-/// What the server asks of the rooms. Each command has the [`Reply`] named beside it, or a [`Refusal`].
+/// What the server asks of the rooms, besides to [`Join`]. Each command has the [`Reply`] named beside it, or a
+/// [`Refusal`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Make a peer from an offer → [`Reply::Joined`].
-    Join(Join),
     /// Candidates of a peer's own side, as they are found → [`Reply::Done`]. Unusable ones are dropped silently.
     Trickle { room: RoomId, peer: PeerId, candidates: Vec<Candidate> },
     /// The peer leaves → [`Reply::Done`].
@@ -31,7 +30,7 @@ pub enum Command {
     Snapshot { room: RoomId },
 }
 
-/// A request to enter a room.
+/// A request to enter a room: makes a peer from an offer. Its answer comes with the stream of the peer's [`Event`]s.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Join {
     pub room: RoomId,
@@ -103,7 +102,6 @@ pub struct Candidate {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Done,
-    Joined { peer: PeerId, answer: String },
     Rooms { rooms: Vec<RoomView> },
     Room { room: Box<RoomView> },
     Snapshot { jpeg: Vec<u8> },

@@ -11,3 +11,5 @@ pub mod ladder;
 pub mod layout;
 pub mod media;
 pub mod protocol;
+pub mod room;
+pub mod server;

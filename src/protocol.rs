@@ -11,15 +11,20 @@
 //!
 //! The client sends `ping` every [`PING_INTERVAL_MS`] and takes a line without `pong` for twice that long as dead. The
 //! peer ends with its WebSocket. The last message of the server is [`ServerMessage::Closed`], where it has time for one.
-//! A message that is not understood gets an `error` and changes nothing.
+//! A message that is not understood gets an `error` and changes nothing. The server reads [`MESSAGES_PER_SECOND`], after a
+//! burst of four times as many; who sends faster is slowed down. It closes a line on which nothing came for twice the ping
+//! interval and 2 s, and one that does not take what is sent.
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Candidate, CloseReason, ParticipantView, Wanted};
+use crate::control::{Candidate, CloseReason, Event, ParticipantView, Wanted};
 use crate::id::{PeerId, RoomId};
 
 /// How often the client says `ping`, in milliseconds.
 pub const PING_INTERVAL_MS: u32 = 3_000;
+
+/// How many messages of a client are read in a second, over a longer time.
+pub const MESSAGES_PER_SECOND: u32 = 50;
 
 /// What the browser sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,6 +105,21 @@ pub enum ServerMessage {
     Closed {
         reason: CloseReason,
     },
+}
+
+/// A peer's events are told as they are.
+impl From<Event> for ServerMessage {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Candidate(candidate) => Self::Candidate(candidate),
+            Event::Connected => Self::Connected,
+            Event::Participants { participants, viewers } => Self::Participants { participants, viewers },
+            Event::Speaking { speaking } => Self::Speaking { speaking },
+            Event::Tile { width, height } => Self::Tile { width, height },
+            Event::Rendition { name, auto } => Self::Rendition { name, auto },
+            Event::Closed { reason } => Self::Closed { reason },
+        }
+    }
 }
 
 /// One entry of `RTCConfiguration.iceServers`.

@@ -1,0 +1,321 @@
+//! One client's talk over its WebSocket, as `src/protocol.rs` specifies it: messages in, messages out, and the peer in
+//! between. It ends with a reason; the transport is [`super::socket`]'s business.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{sleep_until, timeout_at};
+use warp::ws::Message;
+
+use super::app::App;
+use super::limit::TokenBucket;
+use super::metrics::Entrance;
+use super::problem::{Kind, Problem};
+use super::turn;
+use crate::control::{Candidate, CloseReason, Command, Event, Intent, Join, Wanted};
+use crate::id::{PeerId, RoomId};
+use crate::protocol::{ClientMessage, MESSAGES_PER_SECOND, PING_INTERVAL_MS, RenditionInfo, ServerMessage};
+use crate::room::Joined;
+
+/// Two pings may get lost, and the next one may be late.
+const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000);
+/// Messages that may come at once: a peer's candidates do.
+const BURST: u32 = 4 * MESSAGES_PER_SECOND;
+/// Candidates that may wait for the answer.
+const MAX_EARLY: usize = 256;
+/// Longest text of an error that quotes what the client sent, in characters.
+const MAX_DETAIL: usize = 200;
+
+/// Why a conversation is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer is gone, and the client has been told.
+    Closed(CloseReason),
+    /// Nothing came for too long.
+    Idle,
+    /// The client does not take what it is sent.
+    Slow,
+    /// A message was over the limit, or no WebSocket frame.
+    Invalid,
+    /// The client closed, or its line broke.
+    Gone,
+}
+
+impl End {
+    /// Code and reason of the close frame (RFC 6455, section 7.4); none where nobody is there to read it.
+    pub fn close_frame(self) -> Option<(u16, &'static str)> {
+        match self {
+            Self::Closed(CloseReason::ServerStopping) => Some((1001, "the server is stopping")),
+            Self::Closed(_) => Some((1000, "the peer is gone")),
+            Self::Idle => Some((1008, "nothing came for too long")),
+            Self::Slow => Some((1008, "the line is too slow")),
+            Self::Invalid => Some((1009, "a message was too large or no WebSocket frame")),
+            Self::Gone => None,
+        }
+    }
+}
+
+/// Whether the client has a peer.
+enum Seat {
+    Outside,
+    /// The offer is on its way; candidates that come meanwhile wait here.
+    Entering {
+        result: Pin<Box<dyn Future<Output = Result<Joined, Problem>> + Send>>,
+        early: Vec<Candidate>,
+    },
+    Inside {
+        peer: PeerId,
+        events: mpsc::Receiver<Event>,
+    },
+}
+
+/// What comes from the rooms' side.
+enum News {
+    Entered(Result<Joined, Problem>),
+    Event(Option<Event>),
+}
+
+impl Seat {
+    async fn news(&mut self) -> News {
+        match self {
+            Self::Outside => std::future::pending().await,
+            Self::Entering { result, .. } => News::Entered(result.await),
+            Self::Inside { events, .. } => News::Event(events.recv().await),
+        }
+    }
+
+    fn is_inside(&self) -> bool {
+        matches!(self, Self::Inside { .. })
+    }
+}
+
+pub struct Conversation {
+    app: Arc<App>,
+    room: RoomId,
+    name: String,
+    queue: mpsc::Sender<Message>,
+    seat: Seat,
+    /// When the client was last heard.
+    heard: Instant,
+    /// The next message is not read before this; who sends too fast is slowed down and loses nothing.
+    read_from: Instant,
+    pace: TokenBucket,
+}
+
+impl Conversation {
+    pub fn new(app: Arc<App>, room: RoomId, name: String, queue: mpsc::Sender<Message>) -> Self {
+        let now = Instant::now();
+        let pace = TokenBucket::new(MESSAGES_PER_SECOND, BURST, now);
+        Self { app, room, name, queue, seat: Seat::Outside, heard: now, read_from: now, pace }
+    }
+
+    /// Talks until it is over. Safe to drop at any await.
+    pub async fn run(&mut self, incoming: &mut (impl Stream<Item = Result<Message, warp::Error>> + Unpin)) -> End {
+        match self.talk(incoming).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    /// Takes the peer out, unless it is out.
+    pub async fn leave(&mut self, end: &End) {
+        let seat = std::mem::replace(&mut self.seat, Seat::Outside);
+        if let (Seat::Inside { peer, .. }, false) = (seat, matches!(end, End::Closed(_))) {
+            // A refusal would mean that it is gone already.
+            let _ = self.app.call(Command::Leave { room: self.room.clone(), peer }).await;
+        }
+    }
+
+    async fn talk(
+        &mut self,
+        incoming: &mut (impl Stream<Item = Result<Message, warp::Error>> + Unpin),
+    ) -> Result<std::convert::Infallible, End> {
+        self.say(&self.welcome())?;
+        let app = Arc::clone(&self.app);
+        loop {
+            let (read_from, deadline) = (self.read_from.into(), (self.heard.max(self.read_from) + IDLE).into());
+            let next = async {
+                sleep_until(read_from).await;
+                timeout_at(deadline, incoming.next()).await
+            };
+            let inside = self.seat.is_inside();
+            tokio::select! {
+                // The room's news first: a client that talks a lot must not keep its own events waiting.
+                biased;
+                news = self.seat.news() => self.hear(news).await?,
+                () = app.stopping(), if !inside => return Err(self.closed(CloseReason::ServerStopping)?),
+                message = next => match message {
+                    Ok(Some(Ok(message))) => self.read(message).await?,
+                    Ok(Some(Err(_))) => return Err(End::Invalid),
+                    Ok(None) => return Err(End::Gone),
+                    Err(_) => {
+                        self.closed(CloseReason::Vanished)?;
+                        return Err(End::Idle);
+                    }
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self, news: News) -> Result<(), End> {
+        match news {
+            News::Entered(Ok(joined)) => self.sit_down(joined).await,
+            News::Entered(Err(problem)) => {
+                self.seat = Seat::Outside;
+                self.complain(&problem)
+            }
+            News::Event(None) => Err(self.closed(CloseReason::MediaError)?),
+            News::Event(Some(Event::Closed { reason })) => Err(self.closed(reason)?),
+            News::Event(Some(event)) => self.say(&event.into()),
+        }
+    }
+
+    async fn sit_down(&mut self, joined: Joined) -> Result<(), End> {
+        let Joined { peer, answer, events } = joined;
+        let before = std::mem::replace(&mut self.seat, Seat::Inside { peer, events });
+        self.say(&ServerMessage::Answer { peer, sdp: answer })?;
+        match before {
+            Seat::Entering { early, .. } if !early.is_empty() => self.trickle(peer, early).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn read(&mut self, message: Message) -> Result<(), End> {
+        let now = Instant::now();
+        self.heard = now;
+        if let Err(wait) = self.pace.take(now) {
+            self.read_from = now + wait;
+        }
+        if message.is_close() {
+            return Err(End::Gone);
+        }
+        if message.is_ping() || message.is_pong() {
+            return Ok(());
+        }
+        let Ok(text) = message.to_str() else {
+            return self.complain(&Problem::new(Kind::InvalidMessage, "messages are text"));
+        };
+        match serde_json::from_str(text) {
+            Ok(message) => self.obey(message).await,
+            Err(error) => {
+                let detail: String = error.to_string().chars().take(MAX_DETAIL).collect();
+                self.complain(&Problem::new(Kind::InvalidMessage, detail))
+            }
+        }
+    }
+
+    async fn obey(&mut self, message: ClientMessage) -> Result<(), End> {
+        match message {
+            ClientMessage::Ping => self.say(&ServerMessage::Pong),
+            ClientMessage::Join { sdp, rendition } => self.offer(Intent::Participate, sdp, rendition),
+            ClientMessage::Watch { sdp, rendition } => self.offer(Intent::View, sdp, rendition),
+            ClientMessage::Candidate(candidate) => match &mut self.seat {
+                Seat::Entering { early, .. } if early.len() < MAX_EARLY => {
+                    early.push(candidate);
+                    Ok(())
+                }
+                Seat::Entering { .. } => self.complain(&Problem::new(Kind::TooLarge, "too many candidates")),
+                Seat::Outside => self.complain(&not_joined()),
+                Seat::Inside { peer, .. } => {
+                    let peer = *peer;
+                    self.trickle(peer, vec![candidate]).await
+                }
+            },
+            ClientMessage::Mute { participant, muted } => {
+                self.ask(|room, own| Command::Mute { room, participant: participant.unwrap_or(own), muted }).await
+            }
+            ClientMessage::Rendition { name } => {
+                self.ask(|room, peer| Command::Watch { room, peer, rendition: name }).await
+            }
+            // The room answers with the last event.
+            ClientMessage::Leave if self.seat.is_inside() => self.ask(|room, peer| Command::Leave { room, peer }).await,
+            ClientMessage::Leave => Err(self.closed(CloseReason::Left)?),
+        }
+    }
+
+    fn offer(&mut self, intent: Intent, offer: String, rendition: Wanted) -> Result<(), End> {
+        if !matches!(self.seat, Seat::Outside) {
+            return self.complain(&Problem::new(Kind::AlreadyJoined, "one WebSocket is one peer"));
+        }
+        let limit = self.app.config.limits.sdp_bytes;
+        if offer.len() > limit {
+            return self.complain(&Problem::new(Kind::TooLarge, format!("an offer has at most {limit} bytes")));
+        }
+        let join = Join { room: self.room.clone(), name: self.name.clone(), intent, offer, rendition, trickle: true };
+        let app = Arc::clone(&self.app);
+        let result = Box::pin(async move { app.enter(Entrance::Websocket, join).await });
+        self.seat = Seat::Entering { result, early: Vec::new() };
+        Ok(())
+    }
+
+    async fn trickle(&mut self, peer: PeerId, candidates: Vec<Candidate>) -> Result<(), End> {
+        let command = Command::Trickle { room: self.room.clone(), peer, candidates };
+        self.call(command).await
+    }
+
+    async fn ask(&mut self, command: impl FnOnce(RoomId, PeerId) -> Command) -> Result<(), End> {
+        match self.seat {
+            Seat::Inside { peer, .. } => self.call(command(self.room.clone(), peer)).await,
+            _ => self.complain(&not_joined()),
+        }
+    }
+
+    async fn call(&mut self, command: Command) -> Result<(), End> {
+        match self.app.call(command).await {
+            Ok(_) => Ok(()),
+            Err(problem) => self.complain(&problem),
+        }
+    }
+
+    /// The last message.
+    fn closed(&self, reason: CloseReason) -> Result<End, End> {
+        self.say(&ServerMessage::Closed { reason })?;
+        Ok(End::Closed(reason))
+    }
+
+    fn complain(&self, problem: &Problem) -> Result<(), End> {
+        self.say(&ServerMessage::Error {
+            problem: problem.uri(),
+            title: problem.title().to_owned(),
+            detail: problem.detail().to_owned(),
+        })
+    }
+
+    fn say(&self, message: &ServerMessage) -> Result<(), End> {
+        // Maps with text keys and finite numbers always serialise.
+        let text = serde_json::to_string(message).map_err(|error| {
+            tracing::error!(%error, "a message could not be written");
+            End::Gone
+        })?;
+        self.queue.try_send(Message::text(text)).map_err(|error| match error {
+            TrySendError::Full(_) => End::Slow,
+            TrySendError::Closed(_) => End::Gone,
+        })
+    }
+
+    fn welcome(&self) -> ServerMessage {
+        let config = &self.app.config;
+        let info = |rendition: &crate::config::Rendition| RenditionInfo {
+            name: rendition.name.clone(),
+            width: rendition.width,
+            height: rendition.height,
+            fps: rendition.fps,
+            bitrate: rendition.bitrate,
+        };
+        ServerMessage::Welcome {
+            room: self.room.clone(),
+            name: self.name.clone(),
+            ice_servers: turn::ice_servers(&config.ice, SystemTime::now()),
+            renditions: config.renditions.iter().map(info).collect(),
+            ping_interval: PING_INTERVAL_MS,
+        }
+    }
+}
+
+fn not_joined() -> Problem {
+    Problem::new(Kind::NotJoined, "join or watch first")
+}

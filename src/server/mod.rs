@@ -1,0 +1,77 @@
+//! The HTTP side: routes, WHIP, WHEP, the WebSocket, the API, the pages and the metrics. It knows no media; what it wants
+//! of the rooms goes through [`crate::control`].
+
+mod api;
+mod app;
+mod conversation;
+mod cors;
+mod endpoint;
+mod limit;
+mod listen;
+mod metrics;
+mod observe;
+mod pages;
+mod problem;
+mod request;
+mod sdpfrag;
+mod session;
+mod sessions;
+mod socket;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::config::Config;
+use crate::room::Rooms;
+use app::App;
+use problem::{Kind, Problem};
+
+/// How long the rooms get to tell their peers and to end. With [`SOCKETS_DEADLINE`] and the listener's own it stays under
+/// the 5 s in which the process is to end.
+const ROOMS_DEADLINE: Duration = Duration::from_millis(3_900);
+/// How long WebSockets get to send their last message.
+const SOCKETS_DEADLINE: Duration = Duration::from_millis(400);
+
+/// Serves until `shutdown` is ready; then refuses newcomers, ends the rooms, and returns within 5 s.
+pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutdown: impl Future<Output = ()>) {
+    let app = App::new(config, rooms);
+    let stopped = async {
+        shutdown.await;
+        tracing::info!("stopping");
+        app.stop();
+        if tokio::time::timeout(ROOMS_DEADLINE, app.rooms.stop()).await.is_err() {
+            tracing::warn!("the rooms did not end in time");
+        }
+        if tokio::time::timeout(SOCKETS_DEADLINE, app.no_sockets()).await.is_err() {
+            tracing::warn!("WebSockets were cut off");
+        }
+    };
+    listen::serve(listener, routes(&app), app.metrics.clone(), stopped).await;
+}
+
+/// Everything that the server answers to. Filters only look at the path; methods are the handlers' business.
+fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    let nothing = warp::path::full().map(|path: warp::path::FullPath| {
+        Problem::new(Kind::NotFound, format!("nothing is at {}", path.as_str())).into_response()
+    });
+    endpoint::routes(app)
+        .or(session::routes(app))
+        .unify()
+        .or(socket::routes(app))
+        .unify()
+        .or(api::routes(app))
+        .unify()
+        .or(metrics::routes(app))
+        .unify()
+        .or(pages::routes())
+        .unify()
+        .or(nothing)
+        .unify()
+        .boxed()
+}

@@ -1,0 +1,104 @@
+//! The session that a WHIP or WHEP POST made: trickle by PATCH, leave by DELETE (RFC 9725, sections 4.2 and 4.3).
+//!
+//! ICE cannot be restarted here, so there are no entity tags: a trickle needs no `If-Match`, a fragment of another ICE
+//! session gets 422 and changes nothing, and an entity tag (which can only be another server's) gets 412.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::header::{HeaderValue, IF_MATCH};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::app::{App, with};
+use super::cors;
+use super::limit::retry_after;
+use super::observe;
+use super::problem::{Kind, Problem};
+use super::request::{Request, empty, request};
+use super::sdpfrag::Fragment;
+use super::sessions::{Owned, SessionId};
+use crate::control::{Candidate, Command};
+
+/// What a PATCH carries (RFC 8840).
+pub const FRAGMENT_TYPE: &str = "application/trickle-ice-sdpfrag";
+/// Longest fragment, in bytes.
+const MAX_FRAGMENT: usize = 32 * 1024;
+const ALLOW: &str = "DELETE, GET, HEAD, OPTIONS, PATCH";
+
+pub fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
+    warp::path!("session" / String).and(with(app)).and(request()).then(answer).boxed()
+}
+
+async fn answer(segment: String, app: Arc<App>, request: Request) -> Response {
+    let id = SessionId::from_url(&segment);
+    let mut response = handle(&id, &app, request).await.unwrap_or_else(Problem::into_response);
+    if matches!(response.status(), StatusCode::OK | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
+        response.headers_mut().insert(cors::ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT_TYPE));
+    }
+    cors::expose(response)
+}
+
+async fn handle(id: &SessionId, app: &App, request: Request) -> Result<Response, Problem> {
+    match request.method {
+        // A preflight must not tell whether there is a session.
+        Method::OPTIONS => Ok(cors::options(ALLOW)),
+        Method::PATCH => patch(id, app, request).await,
+        Method::DELETE => delete(id, app).await,
+        Method::GET | Method::HEAD => find(id, app).map(|_| empty(StatusCode::NO_CONTENT)),
+        _ => Err(Problem::method_not_allowed(&request.method, ALLOW)),
+    }
+}
+
+async fn patch(id: &SessionId, app: &App, request: Request) -> Result<Response, Problem> {
+    let owned = find(id, app)?;
+    app.sessions
+        .take_patch(id, Instant::now())
+        .map_err(|wait| Problem::rate_limited("too many changes of this session at the moment", retry_after(wait)))?;
+    let condition = request.header(&IF_MATCH).map(str::to_owned);
+    let body = request.body(FRAGMENT_TYPE, MAX_FRAGMENT).await?;
+    let fragment = Fragment::parse(&body).map_err(|error| Problem::new(Kind::MalformedFragment, error.to_string()))?;
+    // RFC 9110, section 13.2.1: a precondition only counts where the request would have succeeded without it.
+    if fragment.ufrag.as_ref().is_some_and(|ufrag| !owned.ufrags.contains(ufrag)) {
+        let detail = "the fragment is of another ICE session, and ICE restarts are not supported";
+        return Err(Problem::new(Kind::RestartUnsupported, detail));
+    }
+    if condition.is_some_and(|condition| condition.trim() != "*") {
+        return Err(Problem::new(Kind::PreconditionFailed, "this session has no entity tag"));
+    }
+    let candidates = candidates(fragment);
+    app.call(Command::Trickle { room: owned.room, peer: owned.peer, candidates }).await.map_err(gone)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Ends the peer; `If-Match` does not matter.
+async fn delete(id: &SessionId, app: &App) -> Result<Response, Problem> {
+    let owned = find(id, app)?;
+    // Of two at the same time only one is the one that ended it; for both it is gone.
+    app.sessions.remove(id);
+    app.call(Command::Leave { room: owned.room, peer: owned.peer }).await.map_err(gone)?;
+    Ok(empty(StatusCode::OK))
+}
+
+fn find(id: &SessionId, app: &App) -> Result<Owned, Problem> {
+    let owned = app.sessions.get(id).ok_or_else(no_session)?;
+    observe::in_room(&owned.room, Some(owned.peer));
+    Ok(owned)
+}
+
+/// With max-bundle there is one transport, that of the first m-line.
+fn candidates(fragment: Fragment) -> Vec<Candidate> {
+    let end = fragment.end_of_candidates.then(String::new);
+    fragment.candidates.into_iter().chain(end).map(|candidate| Candidate { candidate, mline: 0 }).collect()
+}
+
+/// The peer ended a moment before its session did.
+fn gone(problem: Problem) -> Problem {
+    if matches!(problem.kind(), Kind::NoPeer | Kind::NoRoom) { no_session() } else { problem }
+}
+
+fn no_session() -> Problem {
+    Problem::new(Kind::NoSession, "there is no such session, or it has ended")
+}
