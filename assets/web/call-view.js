@@ -123,8 +123,8 @@ export class CallView {
 
   #showParticipants({ participants, viewers }) {
     this.#list.show(participants, this.#call.id);
-    const watching = viewers > 0 ? `${viewers} watching` : '';
-    setText(byId('room-count'), [countOf(participants.length, 'person', 'people'), watching].filter(Boolean).join(' · '));
+    const watching = viewers > 0 && h('span', { class: 'watching' }, ` · ${viewers} watching`);
+    byId('room-count').replaceChildren(countOf(participants.length, 'person', 'people'), watching || '');
     setText(byId('viewers'), viewers > 0 ? `And ${countOf(viewers, 'person', 'people')} only watching` : '');
     const before = this.#participants;
     this.#participants = participants.filter(({ id }) => id !== this.#call.id);

@@ -11,7 +11,7 @@ export function bindDeviceSelect(select, devices, kind, onChoose) {
     const list = devices.lists[kind];
     const used = devices.track(kind)?.getSettings().deviceId;
     const options = list.map(({ id, label }) => h('option', { value: id, selected: id === used }, label));
-    if (options.length === 0) options.push(h('option', { value: '' }, 'None found'));
+    if (options.length === 0) options.push(h('option', { value: '' }, 'Not available'));
     select.disabled = list.length === 0;
     // Rebuilding an open list would close it under somebody's hand.
     const key = JSON.stringify([list, used]);
@@ -41,14 +41,14 @@ export function bindAdvice(container, devices, onRetry) {
 function adviceFor(kinds, problems, onRetry) {
   // One reason for both, one text.
   if (kinds.length === 2 && problems.microphone === problems.camera) {
-    return [advice(problems.camera, 'camera and microphone', kinds, onRetry)];
+    return [advice(problems.camera, kinds, onRetry)];
   }
-  return kinds.map((kind) => advice(problems[kind], kind, [kind], onRetry));
+  return kinds.map((kind) => advice(problems[kind], [kind], onRetry));
 }
 
-function advice(problem, kind, kinds, onRetry) {
+function advice(problem, kinds, onRetry) {
   const address = `http://localhost:${location.port || 80}${location.pathname}`;
-  const { title, text } = deviceHelp(problem, kind, { firefox: FIREFOX, address });
+  const { title, text } = deviceHelp(problem, kinds, { firefox: FIREFOX, address });
   const retry = problem === 'insecure' ? null : h('button', { class: 'slim', type: 'button', onclick: () => onRetry(kinds) }, 'Try again');
   return h('div', { class: 'advice', 'data-problem': problem }, icon('warning'), h('div', {}, h('strong', {}, title), text, h('div', {}, retry)));
 }

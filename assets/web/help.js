@@ -21,43 +21,50 @@ export function deviceProblem(error) {
   }
 }
 
-/** A title and what to do about a {@link deviceProblem} of a `kind` (`camera` or `microphone`). */
-export function deviceHelp(problem, kind, { firefox = false, address = '' } = {}) {
-  const without = kind === 'camera' ? 'Others see your initials until then.' : 'You can listen until then.';
+/**
+ * A title and what to do about a {@link deviceProblem} of `kinds` (of `camera` and `microphone`). `address` is where
+ * the page is secure on the server's own computer.
+ */
+export function deviceHelp(problem, kinds, { firefox = false, address = '' } = {}) {
+  const both = kinds.length > 1;
+  const nouns = both ? 'camera and microphone' : kinds[0];
+  const [is, it] = both ? ['are', 'them'] : ['is', 'it'];
+  const does = both ? 'do' : 'does';
+  const without = 'You can join all the same.';
   switch (problem) {
     case 'insecure':
       return {
-        title: `No ${kind}: this page is not on a secure address`,
+        title: `No ${nouns}: this page is not on a secure address`,
         text:
           `Browsers hand out cameras and microphones only over https:// or on the computer itself. Open this page with ` +
           `https://, or on the server’s own computer with ${address}. ${without}`,
       };
     case 'refused':
       return {
-        title: `The ${kind} is blocked for this page`,
+        title: `The ${nouns} ${is} blocked for this page`,
         text: firefox
-          ? `Click the crossed-out ${kind} beside the address, remove the block, then try again. ${without}`
-          : `Click the icon at the left of the address, allow the ${kind}, then try again. ${without}`,
+          ? `Click the crossed-out symbol beside the address, remove the block, then try again. ${without}`
+          : `Click the symbol at the left of the address, allow the ${nouns}, then try again. ${without}`,
       };
     case 'system':
       return {
-        title: `The system keeps the ${kind} from the browser`,
-        text: `Allow the browser to use the ${kind} in the system’s privacy settings, then try again. ${without}`,
+        title: `The system keeps the ${nouns} from the browser`,
+        text: `Allow the browser to use ${it} in the system’s privacy settings, then try again. ${without}`,
       };
     case 'busy':
       return {
-        title: `The ${kind} is in use`,
-        text: `Close the other program or tab that uses it, then try again, or choose another one. ${without}`,
+        title: `The ${nouns} ${is} in use elsewhere`,
+        text: `Close the other program or tab that uses ${it}, or choose another device, then try again. ${without}`,
       };
     case 'missing':
       return {
-        title: `No ${kind} found`,
-        text: `Plug one in, or switch it on, then try again. ${without}`,
+        title: `No ${nouns} found`,
+        text: `Plug ${it} in or switch ${it} on, then try again. ${without}`,
       };
     default:
       return {
-        title: `The ${kind} did not start`,
-        text: `Unplug it and plug it in again, or choose another one, then try again. ${without}`,
+        title: `The ${nouns} ${does} not start`,
+        text: `Unplug ${it} and plug ${it} in again, or choose another device, then try again. ${without}`,
       };
   }
 }

@@ -58,7 +58,7 @@ export class Meter {
   }
 
   #draw(level) {
-    this.#bar.style.transform = `scaleX(${level.toFixed(3)})`;
+    this.#bar.style.clipPath = `inset(0 ${(100 - level * 100).toFixed(1)}% 0 0)`;
     const spoken = Math.round(level * 10) * 10;
     if (spoken === this.#spoken) return;
     this.#spoken = spoken;

@@ -35,7 +35,7 @@ export class Peer extends EventTarget {
     for (const kind of ['audio', 'video']) {
       // Also without a device: the m-line's direction cannot change later, a track can be put in at any time.
       const transceiver = this.#connection.addTransceiver(kind, { direction });
-      if (kind === 'video') preferCodecs(transceiver);
+      if (kind === 'video') preferVp8(transceiver);
       if (sends) this.#senders[kind] = transceiver.sender;
     }
   }
@@ -145,14 +145,14 @@ export class Peer extends EventTarget {
   }
 }
 
-// The server mixes VP8 and H.264; VP8 first, as every browser encodes it. The rest would only make the offer longer.
-function preferCodecs(transceiver) {
+// VP8 first: every browser encodes it at any size. Only where the browser's own order is another one, and without
+// leaving any out: Firefox then offers feedback for payload types that are gone, which other parsers refuse.
+function preferVp8(transceiver) {
   const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? [];
-  const of = (...types) => codecs.filter((codec) => types.includes(codec.mimeType.toLowerCase()));
-  const preferred = [...of('video/vp8'), ...of('video/h264'), ...of('video/rtx')];
-  if (preferred.length === 0) return;
+  const isVp8 = ({ mimeType }) => mimeType.toLowerCase() === 'video/vp8';
+  if (codecs.length === 0 || isVp8(codecs[0])) return;
   try {
-    transceiver.setCodecPreferences?.(preferred);
+    transceiver.setCodecPreferences?.([...codecs.filter(isVp8), ...codecs.filter((codec) => !isVp8(codec))]);
   } catch {
     // The browser's own order also has what is needed.
   }

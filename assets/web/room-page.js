@@ -54,7 +54,7 @@ function update() {
   call?.setTrack('video', camera)?.catch(report);
   showPreview(microphone, camera);
   showSwitch(byId('microphone'), microphoneIsOn(), 'mic', { on: 'Mute', off: 'Unmute', key: 'M' });
-  showSwitch(byId('camera'), cameraIsOn(), 'camera', { on: 'Stop camera', off: 'Camera', key: 'V' });
+  showSwitch(byId('camera'), cameraIsOn(), 'camera', { on: 'Stop camera', off: 'Start camera', key: 'V' });
   showSwitch(byId('preview-microphone'), microphoneIsOn(), 'mic', { key: 'M' });
   showSwitch(byId('preview-camera'), cameraIsOn(), 'camera', { key: 'V' });
 }

@@ -2,7 +2,7 @@
 
 import { Call } from './call.js';
 import { CallView } from './call-view.js';
-import { byId, setIcon } from './dom.js';
+import { byId, setIcon, setText } from './dom.js';
 import { ParticipantList } from './participant-list.js';
 import { linksOf, roomOfPage } from './rooms.js';
 import { loadSettings } from './settings.js';
@@ -21,9 +21,8 @@ const view = new CallView(call, { room, list: new ParticipantList(), link: links
 
 view.player.addEventListener('sound', () => {
   const on = view.player.audible;
-  byId('sound').classList.toggle('off', !on);
-  byId('sound').setAttribute('aria-pressed', String(on));
   setIcon(byId('sound'), on ? 'sound' : 'sound-off');
+  setText(byId('sound').querySelector('span'), on ? 'Sound off' : 'Sound on');
 });
 byId('sound').addEventListener('click', () => (view.player.audible ? view.player.mute() : view.player.unmute()));
 
