@@ -1,71 +1,179 @@
-//! PLACEHOLDER: the shape that `server/` calls, to be replaced by the rooms.
+//! The rooms: a task per room, and the registry that finds them.
+//!
+//! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in.
 
-use std::sync::{Arc, Mutex};
+mod reception;
+mod state;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::control::{CloseReason, Command, Event, Intent, Join, Refusal, Reply};
+use crate::control::{Command, Event, Intent, Join, Refusal, Reply};
 use crate::id::{PeerId, RoomId};
+use crate::media::{Graph, TemplateError, Templates};
+use task::{RoomHandle, RoomStopped};
 
-#[derive(Clone)]
-pub struct Rooms {
-    peers: Arc<Mutex<Vec<(RoomId, PeerId, mpsc::Sender<Event>)>>>,
+/// How long a room may take for one command. A room that takes longer hangs.
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long rooms, and then pipelines, may take to end; together well under the 5 s in which the process must be gone.
+const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
+
+/// Why the rooms could not be opened at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RoomsError {
+    #[error("GStreamer cannot be used: {0}")]
+    Media(#[from] crate::media::MediaError),
+    #[error(transparent)]
+    Templates(#[from] TemplateError),
 }
 
+/// A peer that was let in.
+#[derive(Debug)]
 pub struct Joined {
     pub peer: PeerId,
+    /// SDP.
     pub answer: String,
+    /// What the peer's client is told, [`Event::Closed`] last.
     pub events: mpsc::Receiver<Event>,
 }
 
+/// All rooms of the process. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Arc<Config>,
+    templates: Arc<Templates>,
+    /// A std mutex: held while a handle is looked up or put in, never across an await.
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    rooms: HashMap<RoomId, RoomHandle>,
+    stopping: bool,
+}
+
 impl Rooms {
-    pub fn new(_config: Arc<Config>) -> Result<Self, Refusal> {
-        Ok(Self { peers: Arc::default() })
+    /// Prepares media and templates; rooms come with their first publishers.
+    pub fn new(config: Arc<Config>) -> Result<Self, RoomsError> {
+        crate::media::init()?;
+        let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
+        Ok(Self { shared: Arc::new(Shared { config, templates, registry: Mutex::default() }) })
     }
 
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a peer in. The room is made by its first participant.
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
-        if !join.offer.starts_with("v=0") {
-            return Err(Refusal::MalformedSdp { detail: "no version".into() });
+        let offer = reception::read_offer(&join)?;
+        // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
+        for _ in 0..2 {
+            let room = self.room_for(&join)?;
+            match reception::receive(&room, &join, offer.clone(), &self.shared.templates, &self.shared.config).await {
+                Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
+                Err(reception::NotReceived::Refused(refusal)) => return Err(refusal),
+                Ok(joined) => return Ok(joined),
+            }
         }
-        let mut peers = self.peers.lock().unwrap();
-        if join.intent == Intent::View && !peers.iter().any(|(room, ..)| *room == join.room) {
-            return Err(Refusal::NothingLive);
-        }
-        let peer = PeerId::from_bits(rand::random());
-        let (send, events) = mpsc::channel(64);
-        let _ = send.try_send(Event::Participants { participants: Vec::new(), viewers: 0 });
-        peers.push((join.room, peer, send));
-        Ok(Joined { peer, answer: join.offer, events })
+        Err(Refusal::Failed { detail: "the room ended while it was joined".to_owned() })
     }
 
+    /// Everything else.
     pub async fn call(&self, command: Command) -> Result<Reply, Refusal> {
-        let mut peers = self.peers.lock().unwrap();
-        match command {
-            Command::Rooms => Ok(Reply::Rooms { rooms: Vec::new() }),
-            Command::Leave { peer, .. } => {
-                let Some(at) = peers.iter().position(|(_, id, _)| *id == peer) else { return Err(Refusal::NoPeer) };
-                let _ = peers.remove(at).2.try_send(Event::Closed { reason: CloseReason::Left });
-                Ok(Reply::Done)
-            }
-            Command::Trickle { peer, .. } => {
-                if peers.iter().any(|(_, id, _)| *id == peer) {
-                    Ok(Reply::Done)
-                } else {
-                    Err(Refusal::NoPeer)
-                }
-            }
-            Command::Room { room }
-            | Command::Snapshot { room }
+        let room = match &command {
+            Command::Rooms => return Ok(Reply::Rooms { rooms: self.views().await }),
+            Command::Trickle { room, .. }
+            | Command::Leave { room, .. }
+            | Command::Remove { room, .. }
             | Command::Mute { room, .. }
             | Command::Watch { room, .. }
-            | Command::Remove { room, .. } => Err(Refusal::NoRoom { room }),
+            | Command::Room { room }
+            | Command::Snapshot { room } => room.clone(),
+        };
+        let no_room = || Refusal::NoRoom { room: room.clone() };
+        let handle = self.registry().rooms.get(&room).cloned().ok_or_else(no_room)?;
+        match tokio::time::timeout(CALL_DEADLINE, handle.call(command)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(RoomStopped)) => {
+                self.forget(&room, &handle);
+                Err(no_room())
+            }
+            Err(_) => Err(Refusal::Failed { detail: "the room did not answer".to_owned() }),
         }
     }
 
+    async fn views(&self) -> Vec<crate::control::RoomView> {
+        let mut ids: Vec<RoomId> = self.registry().rooms.keys().cloned().collect();
+        ids.sort();
+        let mut views = Vec::with_capacity(ids.len());
+        for room in ids {
+            // A room that ended meanwhile is not in the list.
+            if let Ok(Reply::Room { room }) = Box::pin(self.call(Command::Room { room })).await {
+                views.push(*room);
+            }
+        }
+        views
+    }
+
+    /// Tells everybody, ends all rooms and waits for their pipelines. At most 3 s.
     pub async fn stop(&self) {
-        for (_, _, send) in self.peers.lock().unwrap().drain(..) {
-            let _ = send.try_send(Event::Closed { reason: CloseReason::ServerStopping });
+        let rooms: Vec<RoomHandle> = {
+            let mut registry = self.registry();
+            registry.stopping = true;
+            registry.rooms.drain().map(|(_, room)| room).collect()
+        };
+        let ended = tokio::time::timeout(STOP_DEADLINE, async {
+            for room in &rooms {
+                room.stop().await;
+            }
+        });
+        if ended.await.is_err() {
+            tracing::warn!("some rooms did not end in time");
+        }
+        let down = tokio::task::spawn_blocking(|| Graph::wait_all_down(STOP_DEADLINE)).await;
+        if !matches!(down, Ok(true)) {
+            tracing::warn!(alive = Graph::alive(), "some pipelines did not go down in time");
+        }
+    }
+
+    fn room_for(&self, join: &Join) -> Result<RoomHandle, Refusal> {
+        let mut registry = self.registry();
+        if registry.stopping {
+            return Err(Refusal::Stopping);
+        }
+        registry.rooms.retain(|_, room| !room.has_ended());
+        if let Some(room) = registry.rooms.get(&join.room) {
+            return Ok(room.clone());
+        }
+        if join.intent == Intent::View {
+            return Err(Refusal::NothingLive);
+        }
+        let limit = self.shared.config.limits.rooms;
+        if registry.rooms.len() >= limit {
+            return Err(Refusal::Full { detail: format!("there are {limit} rooms already") });
+        }
+        let room = RoomHandle::open(join.room.clone(), self.shared.config.clone(), self.shared.templates.clone())
+            .map_err(|error| Refusal::Failed { detail: error.to_string() })?;
+        registry.rooms.insert(join.room.clone(), room.clone());
+        Ok(room)
+    }
+
+    fn forget(&self, id: &RoomId, room: &RoomHandle) {
+        let mut registry = self.registry();
+        if registry.rooms.get(id).is_some_and(|known| known.is_same(room)) {
+            registry.rooms.remove(id);
         }
     }
 }

@@ -190,6 +190,17 @@ impl RoomState {
         self.renditions.iter().any(|known| known == name)
     }
 
+    /// The peer's handle is there: whatever was decided for it before is decided again.
+    pub(super) fn entered(&mut self, peer: PeerId) -> Vec<Effect> {
+        self.effected.subscribed.remove(&peer);
+        self.effected.scene.retain(|(id, ..)| *id != peer);
+        self.effected.told.remove(&peer);
+        self.effected.renditions_told.remove(&peer);
+        let mut effects = Vec::new();
+        self.settle(&mut effects);
+        effects
+    }
+
     /// Takes what happened, answers what must be done.
     pub(super) fn decide(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();

@@ -1,0 +1,29 @@
+// How our picture is encoded: no more pixels than are shown. Pure.
+
+const MAX_WIDTH = 1280;
+const MAX_HEIGHT = 720;
+export const MAX_FRAMERATE = 30;
+const BITS_PER_PIXEL = 0.09; // what VP8 and H.264 in real time need for talking heads: 640x360 at 30 fps ≈ 620 kbit/s
+const LEAST_BITRATE = 120_000;
+const MOST_BITRATE = 2_000_000;
+
+/**
+ * The encoding for a source of `source` ({width, height} in pixels) that is shown in `tile` ({width, height} in canvas
+ * pixels, or nothing as long as it is unknown). The picture covers the tile and is never enlarged; without a tile it is
+ * only capped at 1280x720. Bitrate in bit/s.
+ */
+export function encodingFor(source, tile) {
+  const { width, height } = source;
+  if (!width || !height) return { scaleResolutionDownBy: 1, maxBitrate: MOST_BITRATE, maxFramerate: MAX_FRAMERATE };
+  // A phone held upright has its long side up: the cap is on the longer and the shorter side.
+  const cap = Math.max(Math.max(width, height) / MAX_WIDTH, Math.min(width, height) / MAX_HEIGHT);
+  const cover = tile?.width && tile?.height ? Math.min(width / tile.width, height / tile.height) : 1;
+  const scale = Math.max(1, cap, cover);
+  const pixels = (width / scale) * (height / scale);
+  const bitrate = Math.round(pixels * MAX_FRAMERATE * BITS_PER_PIXEL);
+  return {
+    scaleResolutionDownBy: scale,
+    maxBitrate: Math.min(MOST_BITRATE, Math.max(LEAST_BITRATE, bitrate)),
+    maxFramerate: MAX_FRAMERATE,
+  };
+}
