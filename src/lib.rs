@@ -10,4 +10,8 @@ pub mod id;
 pub mod ladder;
 pub mod layout;
 pub mod media;
+pub mod mix_minus;
+pub mod pcm;
+pub mod playout;
 pub mod protocol;
+pub mod speech;

@@ -5,6 +5,7 @@
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
 //! is all of that for one peer, `stage` the canvas of a room. `sdp` lets no text of a client near webrtcbin.
 
+pub mod audio_mixer;
 mod clock;
 mod compose;
 mod connection;
