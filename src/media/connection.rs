@@ -151,7 +151,10 @@ impl Connection {
     }
 
     fn advertise(&self) -> sdp::Advertise {
-        sdp::Advertise { public_address: self.plan.ice.public_address, exclude: self.plan.ice.exclude_addresses.clone() }
+        sdp::Advertise {
+            public_address: self.plan.ice.public_address,
+            exclude: self.plan.ice.exclude_addresses.clone(),
+        }
     }
 
     /// A candidate of the peer's, as it came. False if it is of no use.
@@ -165,8 +168,10 @@ impl Connection {
 
     /// Compares the peer's certificate with its offer and, if it is the one, lets media pass. Blocks for webrtcbin's lock.
     pub fn verify(&self) -> bool {
-        let verified =
-            self.transport.peer_certificate().is_some_and(|certificate| self.plan.offer.accepts_certificate(&certificate));
+        let verified = self
+            .transport
+            .peer_certificate()
+            .is_some_and(|certificate| self.plan.offer.accepts_certificate(&certificate));
         if verified {
             self.transport.set_verified();
             if let Some(video) = &self.video {

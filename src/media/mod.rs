@@ -5,12 +5,14 @@
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
 //! is all of that for one peer, `stage` the canvas of a room. `sdp` lets no text of a client near webrtcbin.
 
+mod audio_mixer;
 mod clock;
 mod compose;
 mod connection;
 mod decoder;
 mod graph;
 mod inbound;
+mod install;
 mod picture;
 mod rendition;
 pub mod sdp;
@@ -21,9 +23,11 @@ mod template;
 mod transport;
 mod video_mixer;
 
+pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError, AudioMixerView, OpusPacket};
 pub use clock::RoomClock;
 pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};
+pub use install::{MediaError, init};
 pub use picture::PictureSlot;
 pub use rendition::{Rendition, RenditionCounts, RenditionKey};
 pub use sender::{SenderEvent, VideoSender};

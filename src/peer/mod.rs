@@ -101,7 +101,9 @@ impl Peer {
     pub async fn open<N, M>(opening: Opening<N>, make: M) -> Result<Opened, OpenError>
     where
         N: Fn(PeerNotice) + Send + 'static,
-        M: FnOnce(Plan, Box<dyn Fn(ConnectionEvent) + Send + Sync>) -> Result<Connection, ConnectionError> + Send + 'static,
+        M: FnOnce(Plan, Box<dyn Fn(ConnectionEvent) + Send + Sync>) -> Result<Connection, ConnectionError>
+            + Send
+            + 'static,
     {
         let (happened, mut happening) = mpsc::channel(MAILBOX * 4);
         let (peer, clock) = (opening.plan.peer, opening.plan.clock);

@@ -142,9 +142,10 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 let told = self.trickle.then(|| self.connection.advertised(&candidate)).flatten()?;
                 self.tell(Event::Candidate(Candidate { candidate: told, mline: 0 }))
             }
-            ConnectionEvent::Gathered => {
-                self.trickle.then(|| Event::Candidate(Candidate { candidate: String::new(), mline: 0 })).and_then(|end| self.tell(end))
-            }
+            ConnectionEvent::Gathered => self
+                .trickle
+                .then(|| Event::Candidate(Candidate { candidate: String::new(), mline: 0 }))
+                .and_then(|end| self.tell(end)),
             ConnectionEvent::Connected => {
                 if !self.line.is_connected() {
                     let connection = self.connection.clone();

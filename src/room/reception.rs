@@ -31,7 +31,9 @@ pub(super) fn read_offer(join: &Join) -> Result<Offer, Refusal> {
     let offer = Offer::parse(&join.offer)?;
     let unsupported = |detail: &str| Err(Refusal::UnsupportedSdp { detail: detail.to_owned() });
     match (join.intent, offer.role()?) {
-        (Intent::Participate, Role::Watch) => unsupported("a recvonly offer only watches; publishing takes sendonly or sendrecv"),
+        (Intent::Participate, Role::Watch) => {
+            unsupported("a recvonly offer only watches; publishing takes sendonly or sendrecv")
+        }
         (Intent::View, Role::Publish | Role::Join) => unsupported("watching takes a recvonly offer"),
         _ => Ok(offer),
     }

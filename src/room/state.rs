@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::control::{CloseReason, Codec, Event, Intent, ParticipantView, PictureView, TileView, TrackState, ViewerView, Wanted};
+use crate::control::{
+    CloseReason, Codec, Event, Intent, ParticipantView, PictureView, TileView, TrackState, ViewerView, Wanted,
+};
 use crate::id::PeerId;
 use crate::layout::{self, Tile};
 use crate::media::RenditionKey;
@@ -164,7 +166,9 @@ impl RoomState {
             Intent::Participate if count(Intent::Participate) >= self.max_participants => {
                 return Err(NotAdmitted::Participants(self.max_participants));
             }
-            Intent::View if count(Intent::View) >= self.max_viewers => return Err(NotAdmitted::Viewers(self.max_viewers)),
+            Intent::View if count(Intent::View) >= self.max_viewers => {
+                return Err(NotAdmitted::Viewers(self.max_viewers));
+            }
             _ => self.members.push((peer, member)),
         }
         Ok(())
@@ -324,8 +328,11 @@ impl RoomState {
     fn settle_scene(&mut self, effects: &mut Vec<Effect>) {
         let shown: Vec<_> = self.members.iter().filter(|(_, member)| member.on_canvas()).collect();
         let tiles = layout::grid(self.canvas, shown.len());
-        let scene: Vec<_> =
-            shown.iter().zip(tiles).map(|((peer, member), tile)| (*peer, tile, member.name.clone(), member.muted)).collect();
+        let scene: Vec<_> = shown
+            .iter()
+            .zip(tiles)
+            .map(|((peer, member), tile)| (*peer, tile, member.name.clone(), member.muted))
+            .collect();
         if scene == self.effected.scene {
             return;
         }
@@ -346,7 +353,8 @@ impl RoomState {
             views.iter().map(|view| ParticipantView { speaking: false, ..view.clone() }).collect()
         };
         let viewers = self.members.iter().filter(|(_, member)| !member.participates() && member.connected).count();
-        let changed = lasting(&participants) != lasting(&self.effected.participants) || viewers != self.effected.viewers;
+        let changed =
+            lasting(&participants) != lasting(&self.effected.participants) || viewers != self.effected.viewers;
         let spoke = self.speaking != self.effected.speaking;
         for (peer, member) in &self.members {
             let new = self.effected.told.insert(*peer);
@@ -386,11 +394,17 @@ impl RoomState {
                 speaking: self.speaking.contains(peer),
                 audio: track(member.sends_audio, member.audio_live),
                 video: track(member.sends_video, member.video_live),
-                picture: member
-                    .picture
-                    .zip(member.codec)
-                    .map(|((width, height), codec)| PictureView { codec, width, height }),
-                tile: tile_of(*peer).map(|tile| TileView { x: tile.x, y: tile.y, width: tile.width, height: tile.height }),
+                picture: member.picture.zip(member.codec).map(|((width, height), codec)| PictureView {
+                    codec,
+                    width,
+                    height,
+                }),
+                tile: tile_of(*peer).map(|tile| TileView {
+                    x: tile.x,
+                    y: tile.y,
+                    width: tile.width,
+                    height: tile.height,
+                }),
                 rendition: rendition_of(member).map(|(name, _)| name),
             })
             .collect()

@@ -14,7 +14,8 @@ use crate::control::{
 };
 use crate::id::{PeerId, RoomId};
 use crate::media::{
-    AudioEvent, AudioMixer, AudioMixerError, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates, VideoMixerError,
+    AudioEvent, AudioMixer, AudioMixerError, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates,
+    VideoMixerError,
 };
 use crate::peer::{Peer, PeerNotice};
 
@@ -76,11 +77,16 @@ impl RoomHandle {
         let stage = Stage::start(&id, &config.video, templates.clone(), clock)?;
         // Weak: the room's own mixer must not keep its mailbox open.
         let heard = handle.mailbox.downgrade();
-        let audio = AudioMixer::start(&id, &config.audio, move || clock.now(), move |event| {
-            if let Some(mailbox) = heard.upgrade() {
-                let _ = mailbox.try_send(Mail::Audio(event));
-            }
-        })?;
+        let audio = AudioMixer::start(
+            &id,
+            &config.audio,
+            move || clock.now(),
+            move |event| {
+                if let Some(mailbox) = heard.upgrade() {
+                    let _ = mailbox.try_send(Mail::Audio(event));
+                }
+            },
+        )?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let span = tracing::info_span!("room", room = %id);
         let task = RoomTask {
@@ -234,6 +240,13 @@ impl RoomTask {
             }
             Mail::Audio(AudioEvent::Speaking(speaking)) => self.decide(Input::Speaking(speaking)).await,
             Mail::Audio(AudioEvent::VoiceLive(peer, live)) => self.decide(Input::VoiceLive(peer, live)).await,
+            Mail::Audio(AudioEvent::Failed) => {
+                // Every connection holds on to the mixer that broke: they join anew, into a room that works.
+                tracing::error!("the audio mixer failed; the room starts over");
+                for peer in self.peers.values() {
+                    peer.close(CloseReason::MediaError);
+                }
+            }
             Mail::RenditionFailed(key) => self.decide(Input::RenditionFailed(key)).await,
             Mail::Stop(reply) => {
                 for peer in self.peers.values() {
@@ -363,7 +376,9 @@ impl RoomTask {
     }
 
     async fn start_rendition(&mut self, key: RenditionKey) {
-        let Some(config) = self.config.renditions.iter().find(|rendition| rendition.name == key.name).cloned() else { return };
+        let Some(config) = self.config.renditions.iter().find(|rendition| rendition.name == key.name).cloned() else {
+            return;
+        };
         let (templates, fps, clock, codec) = (self.templates.clone(), self.config.video.fps, self.clock, key.codec);
         let (failures, failed) = (self.failures.clone(), key.clone());
         let started = tokio::task::spawn_blocking(move || {
@@ -418,7 +433,12 @@ impl RoomTask {
         RoomView {
             id: self.id.clone(),
             created: self.created,
-            canvas: CanvasView { width: video.width, height: video.height, fps: video.fps, frames: self.stage.counts().0 },
+            canvas: CanvasView {
+                width: video.width,
+                height: video.height,
+                fps: video.fps,
+                frames: self.stage.counts().0,
+            },
             participants: self.state.participants(),
             viewers: self.state.viewers(),
             renditions,

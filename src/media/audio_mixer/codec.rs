@@ -1,0 +1,105 @@
+//! Opus (RFC 6716) for the mixer: a decoder for each voice, an encoder for each mix that somebody hears.
+
+use bytes::Bytes;
+use opus::{Application, Bitrate, Channels};
+
+use crate::pcm::{Frame, SAMPLE_RATE};
+use crate::playout::Decode;
+
+/// Largest packet that an encoder is asked for: the largest of one Opus frame (RFC 6716, section 3.4).
+const MAX_PACKET: usize = 1276;
+/// How far decoded sound may leave ±1: a decoder overshoots a little, a forged packet without bound.
+const MAX_SAMPLE: f32 = 2.0;
+/// What the encoder assumes to be lost on the listeners' lines, in percent; sets how much of each packet is FEC.
+const ASSUMED_LOSS: i32 = 10;
+/// Of 0 to 10.
+const COMPLEXITY: i32 = 5;
+
+/// Encodes one mix.
+#[derive(Debug)]
+pub(super) struct Encoder(opus::Encoder);
+
+impl Encoder {
+    /// An encoder of `bitrate` bit/s.
+    pub(super) fn new(bitrate: u32) -> Result<Self, opus::Error> {
+        let mut encoder = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Audio)?;
+        encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate).unwrap_or(i32::MAX)))?;
+        encoder.set_complexity(COMPLEXITY)?;
+        encoder.set_inband_fec(true)?;
+        encoder.set_packet_loss_perc(ASSUMED_LOSS)?;
+        encoder.set_dtx(false)?;
+        Ok(Self(encoder))
+    }
+
+    /// An encoder in about the state of one that encoded `history`, so that its packets can follow that one's.
+    pub(super) fn warmed_up<'a>(
+        bitrate: u32,
+        history: impl IntoIterator<Item = &'a Frame>,
+    ) -> Result<Self, opus::Error> {
+        let mut encoder = Self::new(bitrate)?;
+        for frame in history {
+            encoder.encode(frame)?;
+        }
+        Ok(encoder)
+    }
+
+    /// Encodes the next 20 ms.
+    pub(super) fn encode(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
+        let mut packet = [0; MAX_PACKET];
+        let length = self.0.encode_float(frame, &mut packet)?;
+        Ok(Bytes::copy_from_slice(&packet[..length]))
+    }
+}
+
+/// Decodes one voice; two channels are mixed down.
+#[derive(Debug)]
+pub(super) struct Decoder(opus::Decoder);
+
+impl Decoder {
+    pub(super) fn new() -> Result<Self, opus::Error> {
+        opus::Decoder::new(SAMPLE_RATE, Channels::Mono).map(Self)
+    }
+
+    fn decoded(&mut self, packet: &[u8], out: &mut [f32], fec: bool) -> Option<usize> {
+        let samples = self.0.decode_float(packet, out, fec).ok()?.min(out.len());
+        for sample in &mut out[..samples] {
+            *sample = if sample.is_finite() { sample.clamp(-MAX_SAMPLE, MAX_SAMPLE) } else { 0.0 };
+        }
+        Some(samples)
+    }
+}
+
+impl Decode for Decoder {
+    fn decode(&mut self, packet: &[u8], out: &mut [f32]) -> Option<usize> {
+        self.decoded(packet, out, false)
+    }
+
+    fn recover(&mut self, next: &[u8], out: &mut [f32]) -> bool {
+        let tells = carries_fec(next);
+        match self.decoded(next, out, true) {
+            Some(samples) if samples == out.len() => tells,
+            _ => {
+                self.conceal(out);
+                false
+            }
+        }
+    }
+
+    fn conceal(&mut self, out: &mut [f32]) {
+        let samples = self.decoded(&[], out, false).unwrap_or(0);
+        out[samples..].fill(0.0);
+    }
+}
+
+/// Whether a packet has a low bit-rate redundancy (LBRR) frame of the one before it: the flag that follows the voice
+/// activity flags, one of each 20 ms, of a SILK or hybrid frame's mid channel (RFC 6716, sections 4.2.3 and 4.2.4).
+fn carries_fec(packet: &[u8]) -> bool {
+    const FIRST_CELT_CONFIG: u8 = 16;
+    let Ok(parsed) = opus::packet::parse(packet) else { return false };
+    if parsed.toc >> 3 >= FIRST_CELT_CONFIG {
+        return false;
+    }
+    let Ok(samples) = opus::packet::get_samples_per_frame(packet, SAMPLE_RATE) else { return false };
+    let activity_flags = (samples / 960).max(1);
+    parsed.frames.first().and_then(|frame| frame.first()).is_some_and(|byte| byte >> (7 - activity_flags) & 1 == 1)
+}
