@@ -7,4 +7,5 @@ pub mod control;
 pub mod id;
 pub mod layout;
 pub mod media;
+pub mod probe;
 pub mod protocol;
