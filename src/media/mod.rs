@@ -3,7 +3,9 @@
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
 //! `transport` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound: `video_mixer` →
 //! `rendition` → `sender` → `transport`. `sdp` lets no text of a client near webrtcbin.
+//! `caller` is the other end of a call: what bots and tests join rooms with.
 
+pub mod caller;
 mod clock;
 mod compose;
 mod decoder;
