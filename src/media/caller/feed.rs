@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
-use super::{CallError, Settings, Source, element, file, synthetic};
+use super::{CallError, Direction, Settings, Source, file, synthetic};
+use crate::media::clock::{RoomClock, clock_time};
+use crate::media::graph::Graph;
+use crate::media::template::Templates;
 
 /// Pictures that may wait for the encoder; a picture that comes while so many wait is not sent.
 const PICTURES: u64 = 2;
@@ -74,7 +76,7 @@ impl Controls {
     }
 }
 
-/// A source that runs; it ends when this is dropped, which waits for its threads.
+/// A source that runs; it ends soon after this is dropped, on its own threads.
 #[derive(Debug)]
 pub(super) enum Running {
     Synthetic { _running: synthetic::Running },
@@ -84,10 +86,12 @@ pub(super) enum Running {
 /// Starts what the settings say is sent. `None` where nothing is.
 pub(super) fn start(
     settings: &Settings,
-    pipeline: &gst::Pipeline,
+    graph: &Graph,
+    templates: &Templates,
+    clock: RoomClock,
     controls: &Arc<Controls>,
 ) -> Result<Option<Running>, CallError> {
-    let feed = Feed::new(settings, pipeline, controls)?;
+    let feed = Feed::new(settings, graph, clock, controls)?;
     if feed.picture.is_none() && feed.voice.is_none() {
         return Ok(None);
     }
@@ -95,7 +99,9 @@ pub(super) fn start(
         Source::Synthetic { index, voice } => {
             Running::Synthetic { _running: synthetic::start(feed, *index, *voice, settings.fps)? }
         }
-        Source::File { path, start } => Running::File { _running: file::start(feed, path, *start, settings)? },
+        Source::File { path, start } => {
+            Running::File { _running: file::start(feed, path, *start, settings, templates)? }
+        }
     }))
 }
 
@@ -106,21 +112,19 @@ pub(super) struct Feed {
     picture: Option<gst_app::AppSrc>,
     voice: Option<gst_app::AppSrc>,
     fps: u32,
-    pub(super) clock: gst::Clock,
-    pub(super) base_time: gst::ClockTime,
+    pub(super) clock: RoomClock,
 }
 
 impl Feed {
-    fn new(settings: &Settings, pipeline: &gst::Pipeline, controls: &Arc<Controls>) -> Result<Self, CallError> {
-        let sends = |direction: Option<super::Direction>| direction.is_some_and(super::Direction::sends);
-        let source = |name, wanted: bool| wanted.then(|| element::<gst_app::AppSrc>(pipeline.upcast_ref(), name));
+    fn new(settings: &Settings, graph: &Graph, clock: RoomClock, controls: &Arc<Controls>) -> Result<Self, CallError> {
+        let sends = |direction: Option<Direction>| direction.is_some_and(Direction::sends);
+        let source = |name, wanted: bool| wanted.then(|| graph.element::<gst_app::AppSrc>(name)).transpose();
         Ok(Self {
             controls: Arc::clone(controls),
-            picture: source("picture", sends(settings.video)).transpose()?,
-            voice: source("voice", sends(settings.audio)).transpose()?,
+            picture: source("picture-in", sends(settings.video))?,
+            voice: source("voice-in", sends(settings.audio))?,
             fps: settings.fps,
-            clock: pipeline.clock().ok_or(CallError::Missing("clock"))?,
-            base_time: pipeline.base_time().ok_or(CallError::Missing("base time"))?,
+            clock,
         })
     }
 
@@ -132,13 +136,8 @@ impl Feed {
         self.voice.is_some()
     }
 
-    /// The call's running time now: what a buffer's time stamp is counted in.
-    pub(super) fn running_time(&self) -> gst::ClockTime {
-        self.clock.time().saturating_sub(self.base_time)
-    }
-
-    /// Sends a packed I420 picture of this size.
-    pub(super) fn push_picture(&self, mut buffer: gst::Buffer, size: (u32, u32), pts: gst::ClockTime) {
+    /// Sends a packed I420 picture of this size. `pts` is the call's running time at its capture.
+    pub(super) fn push_picture(&self, mut buffer: gst::Buffer, size: (u32, u32), pts: Duration) {
         let Some(source) = &self.picture else { return };
         if self.controls.paused() {
             return;
@@ -162,7 +161,7 @@ impl Feed {
                 .build();
             source.set_caps(Some(&caps));
         }
-        buffer.make_mut().set_pts(pts);
+        buffer.make_mut().set_pts(clock_time(pts));
         // A flow error means that the call ends; its bus says why.
         if source.push_buffer(buffer).is_ok() {
             self.controls.sent_frames.fetch_add(1, Relaxed);
@@ -170,13 +169,13 @@ impl Feed {
     }
 
     /// Sends sound: 32-bit floats, one channel, 48,000 samples per second.
-    pub(super) fn push_voice(&self, mut buffer: gst::Buffer, pts: gst::ClockTime) {
+    pub(super) fn push_voice(&self, mut buffer: gst::Buffer, pts: Duration) {
         let Some(source) = &self.voice else { return };
         if source.current_level_buffers() >= SOUNDS {
             self.controls.skipped.fetch_add(1, Relaxed);
             return;
         }
-        buffer.make_mut().set_pts(pts);
+        buffer.make_mut().set_pts(clock_time(pts));
         // A flow error means that the call ends; its bus says why.
         let _ = source.push_buffer(buffer);
     }

@@ -1,7 +1,7 @@
 //! The source of a bot that plays a file, over and over, without a gap at its end.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -9,11 +9,9 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::feed::Feed;
-use super::{CallError, Settings, bin, element};
-
-const FILE: &str = include_str!("../../../pipelines/bot-file.txt");
-const FILE_VIDEO: &str = include_str!("../../../pipelines/bot-file-video.txt");
-const FILE_AUDIO: &str = include_str!("../../../pipelines/bot-file-audio.txt");
+use super::{CallError, Settings, element};
+use crate::media::clock::RoomClock;
+use crate::media::template::Templates;
 
 /// How long a file may take until its first picture.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -26,27 +24,46 @@ pub(super) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.pipeline.set_state(gst::State::Null).is_err() {
-            tracing::warn!("a bot's file does not stop");
-        }
+        // On a thread of GStreamer's: the state change waits for the file's threads.
+        self.pipeline.call_async(|pipeline| {
+            if pipeline.set_state(gst::State::Null).is_err() {
+                tracing::warn!("a bot's file does not stop");
+            }
+        });
     }
 }
 
+/// Where a file's tracks go.
+#[derive(Clone)]
+struct Tracks {
+    feed: Feed,
+    /// The call's running time when the file's was zero; set before it plays.
+    begun: Arc<OnceLock<Duration>>,
+}
+
 /// Starts to play `path`, from the share `start` (0 to 1) of its length on.
-pub(super) fn start(feed: Feed, path: &Path, start: f64, settings: &Settings) -> Result<Running, CallError> {
+pub(super) fn start(
+    feed: Feed,
+    path: &Path,
+    start: f64,
+    settings: &Settings,
+    templates: &Templates,
+) -> Result<Running, CallError> {
     let failed = |detail: &str| CallError::File(detail.to_owned());
-    let player = bin("bot-file", FILE, &[("file", quoted(path)?)])?;
+    let player = templates.bin("bot-file", &[], false)?;
+    element::<gst::Element>(&player, "file")?
+        .set_property("location", path.to_str().ok_or_else(|| failed("its name"))?);
     let pipeline = gst::Pipeline::new();
-    pipeline.use_clock(Some(&feed.clock));
     pipeline.add(&player).map_err(|_| failed("pipeline"))?;
     let running = Running { pipeline };
 
     let decoder: gst::Element = element(&player, "decoder")?;
-    let (weak, settings) = (player.downgrade(), settings.clone());
-    let tracks = feed.clone();
+    let (weak, settings, templates) = (player.downgrade(), settings.clone(), templates.clone());
+    let begun = Arc::new(OnceLock::new());
+    let tracks = Tracks { feed: feed.clone(), begun: Arc::clone(&begun) };
     decoder.connect_pad_added(move |_, pad| {
         if let Some(player) = weak.upgrade()
-            && let Err(error) = play(&player, pad, &tracks, &settings)
+            && let Err(error) = play(&player, pad, &tracks, &settings, &templates)
         {
             tracing::warn!(%error, "a bot does not play a track of its file");
         }
@@ -86,8 +103,8 @@ pub(super) fn start(feed: Feed, path: &Path, start: f64, settings: &Settings) ->
     let position = gst::ClockTime::from_nseconds((length.nseconds() as f64 * start.clamp(0.0, 1.0)) as u64);
     seek(&running.pipeline, gst::SeekFlags::SEGMENT | gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, position);
     wait("finding the beginning")?;
-    running.pipeline.set_start_time(gst::ClockTime::NONE);
-    running.pipeline.set_base_time(feed.clock.time());
+    RoomClock::start().govern(&running.pipeline);
+    begun.get_or_init(|| feed.clock.now());
     running.pipeline.set_state(gst::State::Playing).map_err(|_| failed("state change"))?;
     Ok(running)
 }
@@ -101,27 +118,35 @@ fn seek(pipeline: &gst::Pipeline, flags: gst::SeekFlags, position: gst::ClockTim
 }
 
 /// Continues a track of the file with a branch of its own. Runs on a streaming thread.
-fn play(player: &gst::Bin, pad: &gst::Pad, feed: &Feed, settings: &Settings) -> Result<(), CallError> {
+fn play(
+    player: &gst::Bin,
+    pad: &gst::Pad,
+    tracks: &Tracks,
+    settings: &Settings,
+    templates: &Templates,
+) -> Result<(), CallError> {
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let video = match caps.structure(0).map(|caps| caps.name().as_str()) {
-        Some("video/x-raw") if feed.has_picture() => true,
-        Some("audio/x-raw") if feed.has_voice() => false,
+        Some("video/x-raw") if tracks.feed.has_picture() => true,
+        Some("audio/x-raw") if tracks.feed.has_voice() => false,
         _ => return Ok(()),
     };
-    let (name, text) = if video { ("bot-file-video", FILE_VIDEO) } else { ("bot-file-audio", FILE_AUDIO) };
-    let values = [
-        ("fps", settings.fps.to_string()),
-        ("width", settings.width.to_string()),
-        ("height", settings.height.to_string()),
-    ];
-    let branch = bin(name, text, &values)?;
-    let sink: gst_app::AppSink = element(&branch, "sink")?;
+    let branch = if video {
+        let values = [
+            ("fps", settings.fps.to_string()),
+            ("width", settings.width.to_string()),
+            ("height", settings.height.to_string()),
+        ];
+        templates.bin("bot-file-video", &values, true)?
+    } else {
+        templates.bin("bot-file-audio", &[], true)?
+    };
+    let sink: gst_app::AppSink = element(&branch, "out")?;
     let size = if video { Some(element::<gst::Element>(&branch, "size")?) } else { None };
-    let (feed, weak) = (feed.clone(), player.downgrade());
+    let tracks = tracks.clone();
     let new_sample = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        let player = weak.upgrade().ok_or(gst::FlowError::Eos)?;
-        send(&player, &sample, &feed, size.as_ref());
+        send(&sample, &tracks, size.as_ref());
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
@@ -132,12 +157,11 @@ fn play(player: &gst::Bin, pad: &gst::Pad, feed: &Feed, settings: &Settings) -> 
 }
 
 /// Hands a sample over to the call, with the call's own time stamp.
-fn send(player: &gst::Bin, sample: &gst::Sample, feed: &Feed, size: Option<&gst::Element>) {
-    let base_time = player.base_time().unwrap_or_default();
+fn send(sample: &gst::Sample, Tracks { feed, begun }: &Tracks, size: Option<&gst::Element>) {
     let time = sample.segment().and_then(|segment| segment.downcast_ref::<gst::ClockTime>()).zip(sample.buffer());
     let time = time.and_then(|(segment, buffer)| segment.to_running_time(buffer.pts()));
-    let (Some(time), Some(mut buffer)) = (time, sample.buffer_owned()) else { return };
-    let pts = (base_time + time).saturating_sub(feed.base_time);
+    let (Some(time), Some(begun), Some(mut buffer)) = (time, begun.get(), sample.buffer_owned()) else { return };
+    let pts = *begun + Duration::from(time);
     let Some(filter) = size else {
         if feed.controls.muted() {
             buffer = gst::Buffer::from_mut_slice(vec![0u8; buffer.size()]);
@@ -162,10 +186,4 @@ fn send(player: &gst::Bin, sample: &gst::Sample, feed: &Feed, size: Option<&gst:
             .build();
         filter.set_property("caps", caps);
     }
-}
-
-/// A path as a value in gst-launch text.
-fn quoted(path: &Path) -> Result<String, CallError> {
-    let path = path.to_str().ok_or_else(|| CallError::File("its name is not UTF-8".to_owned()))?;
-    Ok(format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")))
 }

@@ -12,14 +12,10 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use tokio::sync::broadcast;
 
-use super::{CallError, Receive, Settings, bin, element, host_time};
+use super::{CallError, Receive, element, host_time};
+use crate::media::template::Templates;
 use crate::probe::SAMPLE_RATE;
 use crate::probe::picture::{Picture, Plane};
-
-const RECEIVE_AUDIO: &str = include_str!("../../../pipelines/bot-receive-audio.txt");
-const RECEIVE_VP8: &str = include_str!("../../../pipelines/bot-receive-vp8.txt");
-const RECEIVE_H264: &str = include_str!("../../../pipelines/bot-receive-h264.txt");
-const COUNT: &str = include_str!("../../../pipelines/bot-count.txt");
 
 /// Frames that wait for a reader; a slower one loses the oldest and is told how many.
 const FRAMES: usize = 4;
@@ -112,7 +108,7 @@ struct Counters {
 /// What arrives. All of its functions return at once.
 #[derive(Debug)]
 pub struct Inbound {
-    decodes: bool,
+    receive: Receive,
     counters: Counters,
     frames: broadcast::Sender<Arc<Frame>>,
     last: Mutex<Option<Arc<Frame>>>,
@@ -124,10 +120,9 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Takes what `webrtc` receives from now on.
-    pub(super) fn attach(pipeline: &gst::Pipeline, webrtc: &gst::Element, settings: &Settings) -> Arc<Self> {
-        let inbound = Arc::new(Self {
-            decodes: settings.receive == Receive::Decode,
+    pub(super) fn new(receive: Receive) -> Self {
+        Self {
+            receive,
             counters: Counters::default(),
             frames: broadcast::Sender::new(FRAMES),
             last: Mutex::default(),
@@ -136,9 +131,13 @@ impl Inbound {
             heard: Mutex::default(),
             jitter_buffers: Mutex::default(),
             failed: AtomicBool::new(false),
-        });
+        }
+    }
+
+    /// Takes what `webrtc` receives from now on.
+    pub(super) fn attach(self: &Arc<Self>, pipeline: &gst::Pipeline, webrtc: &gst::Element, templates: &Templates) {
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
-            let weak = Arc::downgrade(&inbound);
+            let weak = Arc::downgrade(self);
             rtpbin.connect("new-jitterbuffer", false, move |values| {
                 let buffer = values.get(1).and_then(|value| value.get::<gst::Element>().ok())?;
                 // Without this the first packet waits for the whole latency.
@@ -147,33 +146,37 @@ impl Inbound {
                 None
             });
         }
-        let (weak, pipeline, receive) = (Arc::downgrade(&inbound), pipeline.downgrade(), settings.receive);
+        let (weak, pipeline, templates) = (Arc::downgrade(self), pipeline.downgrade(), templates.clone());
         webrtc.connect_pad_added(move |_, pad| {
             let (Some(inbound), Some(pipeline)) = (weak.upgrade(), pipeline.upgrade()) else { return };
             if pad.direction() == gst::PadDirection::Src
-                && let Err(error) = inbound.receive(&pipeline, pad, receive)
+                && let Err(error) = inbound.receive(&pipeline, pad, &templates)
             {
                 tracing::warn!(%error, "a bot does not receive a track");
                 inbound.fail();
             }
         });
-        inbound
     }
 
     /// Continues a new track of `webrtcbin`'s. Runs on its streaming thread.
-    fn receive(self: &Arc<Self>, pipeline: &gst::Pipeline, pad: &gst::Pad, receive: Receive) -> Result<(), CallError> {
-        let caps = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
-        let field = |name| caps.as_ref()?.structure(0)?.get::<String>(name).ok();
+    fn receive(
+        self: &Arc<Self>,
+        pipeline: &gst::Pipeline,
+        pad: &gst::Pad,
+        templates: &Templates,
+    ) -> Result<(), CallError> {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let field = |name| caps.structure(0)?.get::<String>(name).ok();
         let video = field("media").as_deref() == Some("video");
-        let (name, text) = match (receive, video, field("encoding-name").as_deref()) {
-            (Receive::Decode, false, Some("OPUS")) => ("bot-receive-audio", RECEIVE_AUDIO),
-            (Receive::Decode, true, Some("VP8")) => ("bot-receive-vp8", RECEIVE_VP8),
-            (Receive::Decode, true, Some("H264")) => ("bot-receive-h264", RECEIVE_H264),
-            _ => ("bot-count", COUNT),
+        let template = match (self.receive, video, field("encoding-name").as_deref()) {
+            (Receive::Decode, false, Some("OPUS")) => "bot-receive-audio",
+            (Receive::Decode, true, Some("VP8")) => "bot-receive-vp8",
+            (Receive::Decode, true, Some("H264")) => "bot-receive-h264",
+            _ => "bot-count",
         };
         self.count_received(pad, video);
-        let branch = bin(name, text, &[])?;
-        if let Ok(sink) = element::<gst_app::AppSink>(&branch, "sink") {
+        let branch = templates.bin(template, &[], true)?;
+        if let Ok(sink) = element::<gst_app::AppSink>(&branch, "out") {
             let weak = Arc::downgrade(self);
             let new_sample = move |sink: &gst_app::AppSink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -229,7 +232,7 @@ impl Inbound {
             if video && buffer.flags().contains(gst::BufferFlags::MARKER) {
                 counters.video_frames.fetch_add(1, Relaxed);
                 // Where frames are decoded, the first one of them counts.
-                if !inbound.decodes {
+                if inbound.receive == Receive::Count {
                     inbound.first_video.get_or_init(Instant::now);
                 }
             }

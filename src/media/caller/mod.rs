@@ -1,8 +1,8 @@
 //! The client's side of a call: a `webrtcbin` that makes the offer, sends a picture and a voice, and hands out what
 //! comes back.
 //!
-//! All of the functions here block for at most their deadlines and belong on threads that may block, never on an async
-//! one. What arrives is handed out by [`Inbound`], whose functions may be called from anywhere.
+//! The functions of [`Caller`] block, for at most their deadlines, and belong on threads that may. Dropping it does not
+//! block. What arrives is handed out by [`Inbound`], what is sent is changed by [`Controls`], from any thread.
 
 mod feed;
 mod file;
@@ -13,7 +13,6 @@ mod synthetic;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,13 +22,13 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_webrtc as gst_webrtc;
 
+use super::clock::RoomClock;
+use super::graph::{Graph, GraphError, GraphEvent};
+use super::template::{TemplateError, Templates};
 use crate::control::Codec;
 use crate::probe::tone::Voice;
 pub use feed::Controls;
 pub use inbound::{Counts, Frame, Heard, Inbound};
-
-/// How long stopping may take before it is left to finish alone.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Whether an m-line sends, receives or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +117,10 @@ pub struct Settings {
 pub enum CallError {
     #[error("GStreamer does not start: {0}")]
     Init(#[source] glib::Error),
-    #[error("the pipeline {name} cannot be made: {source}")]
-    Pipeline { name: &'static str, source: glib::Error },
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     #[error("the pipeline lacks {0}")]
     Missing(&'static str),
     #[error("the TURN server's URL is not usable")]
@@ -141,17 +142,19 @@ pub fn host_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A call. Dropping it ends it without blocking.
+/// A call. Dropping it ends it.
 #[must_use = "the call ends when it is dropped"]
 pub struct Caller {
     settings: Settings,
-    pipeline: gst::Pipeline,
+    templates: Templates,
+    clock: RoomClock,
+    // Before the graph, so that nothing is fed any more when that goes down.
+    source: Mutex<Option<feed::Running>>,
+    graph: Graph,
     webrtc: gst::Element,
     inbound: Arc<Inbound>,
     controls: Arc<Controls>,
     states: Mutex<mpsc::Receiver<gst_webrtc::WebRTCPeerConnectionState>>,
-    source: Mutex<Option<feed::Running>>,
-    ended: AtomicBool,
 }
 
 impl std::fmt::Debug for Caller {
@@ -162,43 +165,27 @@ impl std::fmt::Debug for Caller {
 
 impl Caller {
     /// Makes the pipeline and starts it; nothing is sent before [`Caller::connect`].
-    pub fn new(settings: Settings) -> Result<Self, CallError> {
+    pub fn new(settings: Settings, templates: &Templates) -> Result<Self, CallError> {
         gst::init().map_err(CallError::Init)?;
-        let pipeline = gst::Pipeline::new();
-        let clock = gst::SystemClock::obtain();
-        pipeline.use_clock(Some(&clock));
-        pipeline.set_start_time(gst::ClockTime::NONE);
-        pipeline.set_base_time(clock.time());
-
-        let webrtc = negotiation::webrtcbin(&settings)?;
-        pipeline.add(&webrtc).map_err(|_| CallError::Missing("webrtcbin"))?;
-        let inbound = Inbound::attach(&pipeline, &webrtc, &settings);
-        let controls = Arc::new(Controls::new(settings.width, settings.height));
-        negotiation::add_tracks(&pipeline, &webrtc, &settings, &inbound)?;
-        let states = negotiation::watch_states(&webrtc);
-
-        let errors = Arc::downgrade(&inbound);
-        let bus = pipeline.bus().ok_or(CallError::Missing("bus"))?;
-        bus.set_sync_handler(move |_, message| {
-            if let (gst::MessageView::Error(error), Some(inbound)) = (message.view(), errors.upgrade()) {
-                tracing::warn!(error = %error.error(), "a bot's pipeline failed");
+        let clock = RoomClock::start();
+        let inbound = Arc::new(Inbound::new(settings.receive));
+        let latency = [("latency", settings.jitter.as_millis().to_string())];
+        let events = Arc::downgrade(&inbound);
+        let graph = Graph::new(templates, "bot", &latency, clock, move |event| {
+            if let (GraphEvent::Failed { element, detail }, Some(inbound)) = (event, events.upgrade()) {
+                tracing::warn!(element, detail, "a bot's pipeline failed");
                 inbound.fail();
             }
-            gst::BusSyncReply::Drop
-        });
-        let caller = Self {
-            settings,
-            pipeline,
-            webrtc,
-            inbound,
-            controls,
-            states: Mutex::new(states),
-            source: Mutex::default(),
-            ended: AtomicBool::new(false),
-        };
-        let started = caller.pipeline.set_state(gst::State::Playing);
-        started.map_err(|_| CallError::Negotiation { step: "starting", detail: "state change".to_owned() })?;
-        Ok(caller)
+        })?;
+        let webrtc = graph.element("webrtc")?;
+        negotiation::configure_ice(&webrtc, settings.relay.as_ref())?;
+        inbound.attach(graph.pipeline(), &webrtc, templates);
+        negotiation::add_tracks(graph.pipeline(), &webrtc, &settings, templates, &inbound)?;
+        let states = Mutex::new(negotiation::watch_states(&webrtc));
+        graph.start()?;
+        let controls = Arc::new(Controls::new(settings.width, settings.height));
+        let (templates, source) = (templates.clone(), Mutex::default());
+        Ok(Self { settings, templates, clock, source, graph, webrtc, inbound, controls, states })
     }
 
     /// The offer, with all of the candidates that were found in time.
@@ -219,7 +206,7 @@ impl Caller {
                 Err(_) => return Err(CallError::Deadline { step: "connecting", deadline }),
             }
         }
-        let source = feed::start(&self.settings, &self.pipeline, &self.controls)?;
+        let source = feed::start(&self.settings, &self.graph, &self.templates, self.clock, &self.controls)?;
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
         Ok(())
     }
@@ -234,53 +221,10 @@ impl Caller {
         &self.controls
     }
 
-    /// Stops. What does not end in time is left to end alone.
-    pub fn stop(self) -> Result<(), CallError> {
-        let (done, wait) = mpsc::channel();
-        self.end(Some(done))?;
-        let late = CallError::Deadline { step: "stopping", deadline: STOP_DEADLINE };
-        wait.recv_timeout(STOP_DEADLINE).map_err(|_| late)
+    /// Ends the call as if the line were cut: no packet says goodbye.
+    pub fn vanish(self) {
+        negotiation::cut(self.graph.pipeline());
     }
-
-    /// Stops as if the line were cut: no packet says goodbye.
-    pub fn vanish(self) -> Result<(), CallError> {
-        negotiation::cut(&self.pipeline);
-        self.stop()
-    }
-
-    /// Ends everything on a thread of its own: a state change may block, and may not run on one of the pipeline's.
-    fn end(&self, done: Option<mpsc::Sender<()>>) -> Result<(), CallError> {
-        if self.ended.swap(true, Relaxed) {
-            return Ok(());
-        }
-        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let pipeline = self.pipeline.clone();
-        let end = move || {
-            drop(source);
-            if pipeline.set_state(gst::State::Null).is_err() {
-                tracing::warn!("a bot's pipeline does not stop");
-            }
-            if let Some(done) = done {
-                // Nobody waits any more where the deadline has passed.
-                let _ = done.send(());
-            }
-        };
-        std::thread::Builder::new().name("bot-stop".to_owned()).spawn(end).map(drop).map_err(CallError::Thread)
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        if let Err(error) = self.end(None) {
-            tracing::warn!(%error, "a bot's pipeline is not stopped");
-        }
-    }
-}
-
-/// A piece of a pipeline from its text, `${name}`s replaced. Its open ends become its pads.
-fn bin(name: &'static str, text: &str, values: &[(&str, String)]) -> Result<gst::Bin, CallError> {
-    let text = values.iter().fold(text.to_owned(), |text, (key, value)| text.replace(&format!("${{{key}}}"), value));
-    gst::parse::bin_from_description(&text, true).map_err(|source| CallError::Pipeline { name, source })
 }
 
 /// The element of this name in `bin`.

@@ -9,8 +9,9 @@ use gstreamer::prelude::*;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
 
-use super::{CallError, Direction, Inbound, Relay, Settings, bin, element};
+use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
+use crate::media::template::Templates;
 
 /// How long `webrtcbin` may take for one step of the negotiation.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
@@ -18,31 +19,21 @@ const STEP_DEADLINE: Duration = Duration::from_secs(5);
 /// The header extension of transport-wide sequence numbers; the sending chains have it under the id 1 too.
 const TWCC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-const SEND_AUDIO: &str = include_str!("../../../pipelines/bot-send-audio.txt");
-const SEND_VP8: &str = include_str!("../../../pipelines/bot-send-vp8.txt");
-const SEND_H264: &str = include_str!("../../../pipelines/bot-send-h264.txt");
-
-/// A `webrtcbin` without what costs sockets and threads.
-pub(super) fn webrtcbin(settings: &Settings) -> Result<gst::Element, CallError> {
-    let webrtc = gst::ElementFactory::make("webrtcbin")
-        .name("webrtc")
-        .property_from_str("bundle-policy", "max-bundle")
-        .property("latency", u32::try_from(settings.jitter.as_millis()).unwrap_or(u32::MAX))
-        .build()
-        .map_err(|_| CallError::Missing("webrtcbin"))?;
+/// Turns off what costs sockets and threads, and has the relay used where there is one.
+pub(super) fn configure_ice(webrtc: &gst::Element, relay: Option<&Relay>) -> Result<(), CallError> {
     // References to the agent must not be kept: they hold its threads and sockets.
     let ice = webrtc.property::<glib::Object>("ice-agent");
     let agent = ice.property::<glib::Object>("agent");
     agent.set_property("upnp", false);
     agent.set_property("ice-tcp", false);
-    if let Some(relay) = &settings.relay {
+    if let Some(relay) = relay {
         webrtc.set_property_from_str("ice-transport-policy", "relay");
         let added = webrtc.emit_by_name::<bool>("add-turn-server", &[&turn_url(relay).ok_or(CallError::Relay)?]);
         if !added {
             return Err(CallError::Relay);
         }
     }
-    Ok(webrtc)
+    Ok(())
 }
 
 /// The URL in the form that `webrtcbin` takes: with the credentials in it.
@@ -59,25 +50,24 @@ pub(super) fn add_tracks(
     pipeline: &gst::Pipeline,
     webrtc: &gst::Element,
     settings: &Settings,
+    templates: &Templates,
     inbound: &Arc<Inbound>,
 ) -> Result<(), CallError> {
     let mut mline = 0;
     if let Some(direction) = settings.audio {
-        let branch = || bin("bot-send-audio", SEND_AUDIO, &[]);
+        let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
         add_track(pipeline, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
         let branch = || {
-            let (name, text) = match settings.codec {
-                Codec::Vp8 => ("bot-send-vp8", SEND_VP8),
-                Codec::H264 => ("bot-send-h264", SEND_H264),
-            };
-            let values = [
-                ("bitrate", settings.bitrate.to_string()),
-                ("kilobitrate", settings.bitrate.div_ceil(1000).to_string()),
-            ];
-            let branch = bin(name, text, &values)?;
+            let branch = match settings.codec {
+                Codec::Vp8 => templates.bin("bot-send-vp8", &[("bitrate", settings.bitrate.to_string())], true),
+                Codec::H264 => {
+                    let kilobits = settings.bitrate.div_ceil(1000).to_string();
+                    templates.bin("bot-send-h264", &[("bitrate-kbit", kilobits)], true)
+                }
+            }?;
             inbound.count_keyframes(&element(&branch, "encoder")?);
             Ok(branch)
         };

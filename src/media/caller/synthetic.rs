@@ -1,7 +1,6 @@
 //! The source of a bot without a file: its colour with the time of capture, and its tone, in real time.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
@@ -18,19 +17,13 @@ const PIECE_SAMPLES: usize = SAMPLE_RATE as usize / 50;
 /// A source that is late by more than this goes on from now instead of making up for it.
 const LATE: Duration = Duration::from_millis(500);
 
-/// The thread of a source; dropping it ends the thread.
+/// Keeps a source going; its thread ends when this is dropped, without being waited for.
 #[derive(Debug)]
-pub(super) struct Running {
-    stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(super) struct Running(Arc<Stop>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.stop();
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("a bot's source panicked");
-        }
+        self.0.stop();
     }
 }
 
@@ -38,11 +31,10 @@ impl Drop for Running {
 pub(super) fn start(feed: Feed, index: usize, voice: Voice, fps: u32) -> Result<Running, CallError> {
     let stop = Arc::new(Stop::default());
     let source = Synthetic { feed, index, voice, frame: Duration::from_secs(1) / fps.max(1) };
-    let thread = {
-        let stop = Arc::clone(&stop);
-        std::thread::Builder::new().name("bot-source".to_owned()).spawn(move || source.run(&stop))
-    };
-    Ok(Running { stop, thread: Some(thread.map_err(CallError::Thread)?) })
+    let until = Arc::clone(&stop);
+    let thread = std::thread::Builder::new().name("bot-source".to_owned()).spawn(move || source.run(&until));
+    thread.map_err(CallError::Thread)?;
+    Ok(Running(stop))
 }
 
 struct Synthetic {
@@ -55,7 +47,7 @@ struct Synthetic {
 /// A row of instants at the same distance, and the time stamps that go with them.
 struct Ticks {
     next: Instant,
-    pts: gst::ClockTime,
+    pts: Duration,
     period: Duration,
 }
 
@@ -69,13 +61,13 @@ impl Ticks {
         };
         let step = self.period * u32::try_from(steps).unwrap_or(u32::MAX);
         self.next += step;
-        self.pts += gst::ClockTime::from_nseconds(u64::try_from(step.as_nanos()).unwrap_or(u64::MAX));
+        self.pts += step;
     }
 }
 
 impl Synthetic {
     fn run(&self, stop: &Stop) {
-        let (begin, begin_host, begin_pts) = (Instant::now(), host_time(), self.feed.running_time());
+        let (begin, begin_host, begin_pts) = (Instant::now(), host_time(), self.feed.clock.now());
         let mut pictures = Ticks { next: begin, pts: begin_pts, period: self.frame };
         // A piece of sound is complete, and is sent, when its last sample has been spoken.
         let mut pieces = Ticks { next: begin + PIECE, pts: begin_pts, period: PIECE };
@@ -101,7 +93,7 @@ impl Synthetic {
         }
     }
 
-    fn picture(&self, pts: gst::ClockTime) {
+    fn picture(&self, pts: Duration) {
         if self.feed.controls.paused() {
             return;
         }
@@ -113,7 +105,7 @@ impl Synthetic {
         self.feed.push_picture(gst::Buffer::from_mut_slice(data), size, pts);
     }
 
-    fn voice(&self, start: u64, pts: gst::ClockTime) {
+    fn voice(&self, start: u64, pts: Duration) {
         let mut samples = [0.0; PIECE_SAMPLES];
         if !self.feed.controls.muted() {
             self.voice.fill(start, &mut samples);
