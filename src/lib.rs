@@ -14,6 +14,7 @@ pub mod mix_minus;
 pub mod pcm;
 pub mod peer;
 pub mod playout;
+pub mod probe;
 pub mod protocol;
 pub mod room;
 pub mod server;

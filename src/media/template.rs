@@ -22,6 +22,17 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("encode-h264", include_str!("../../pipelines/encode-h264.launch")),
     ("still", include_str!("../../pipelines/still.launch")),
     ("snapshot", include_str!("../../pipelines/snapshot.launch")),
+    ("bot", include_str!("../../pipelines/bot.launch")),
+    ("bot-send-audio", include_str!("../../pipelines/bot-send-audio.launch")),
+    ("bot-send-vp8", include_str!("../../pipelines/bot-send-vp8.launch")),
+    ("bot-send-h264", include_str!("../../pipelines/bot-send-h264.launch")),
+    ("bot-receive-audio", include_str!("../../pipelines/bot-receive-audio.launch")),
+    ("bot-receive-vp8", include_str!("../../pipelines/bot-receive-vp8.launch")),
+    ("bot-receive-h264", include_str!("../../pipelines/bot-receive-h264.launch")),
+    ("bot-count", include_str!("../../pipelines/bot-count.launch")),
+    ("bot-file", include_str!("../../pipelines/bot-file.launch")),
+    ("bot-file-video", include_str!("../../pipelines/bot-file-video.launch")),
+    ("bot-file-audio", include_str!("../../pipelines/bot-file-audio.launch")),
 ];
 
 /// Why a template cannot be run.
