@@ -38,18 +38,19 @@ until other=$(readlink "/proc/$holder/ns/net") && [ "$other" != "$own" ]; do
     ((SECONDS < deadline)) || { echo "in-netns: the gateway's namespace did not come up" >&2; exit 1; }
 done
 
+# Not called veth…: libnice leaves out interfaces whose names begin so (its option ignored-network-interface-prefix).
 # No automatic link-local address (addrgenmode): it would be tentative, hence unusable, just when the first test begins.
 # A kernel without IPv6 refuses the setting and does not need it.
 ip link set lo up
-ip link add veth0 type veth peer name veth0 netns "$holder"
-ip link set veth0 addrgenmode none 2>/dev/null || true
-ip address add "$address/24" dev veth0
-ip link set veth0 up
+ip link add lan0 type veth peer name lan0 netns "$holder"
+ip link set lan0 addrgenmode none 2>/dev/null || true
+ip address add "$address/24" dev lan0
+ip link set lan0 up
 nsenter --target "$holder" --net -- sh -ec "
     ip link set lo up
-    ip link set veth0 addrgenmode none 2>/dev/null || true
-    ip address add $gateway/24 dev veth0
-    ip link set veth0 up"
+    ip link set lan0 addrgenmode none 2>/dev/null || true
+    ip address add $gateway/24 dev lan0
+    ip link set lan0 up"
 ip route add default via "$gateway"
 
 trap - EXIT

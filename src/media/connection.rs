@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gstreamer::prelude::*;
-
 use super::audio_mixer::{AudioMixer, Listener};
 use super::clock::RoomClock;
 use super::decoder::DecoderEvent;
@@ -239,7 +237,7 @@ impl Connection {
     /// What the peer's transport-wide feedback says of the last second or so; nothing without feedback. Blocks for the
     /// RTP session's lock.
     pub fn line_report(&self) -> Option<LineReport> {
-        let stats = self.transport.rtp_session()?.property::<Option<gstreamer::Structure>>("twcc-stats")?;
+        let stats = self.transport.feedback()?;
         let sent = stats.get::<u32>("packets-sent").ok().filter(|sent| *sent > 0)?;
         let received = stats.get::<u32>("packets-recv").ok()?;
         // Counts of packets, far below 2^24.

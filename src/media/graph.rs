@@ -56,15 +56,7 @@ impl Graph {
         clock: RoomClock,
         events: impl Fn(GraphEvent) + Send + Sync + 'static,
     ) -> Result<Self, GraphError> {
-        let bin = templates.bin(name, values, false)?;
-        let pipeline = match bin.downcast::<gst::Pipeline>() {
-            Ok(pipeline) => pipeline,
-            Err(bin) => {
-                let pipeline = gst::Pipeline::with_name(name);
-                pipeline.add(&bin).map_err(|e| GraphError::Link { graph: name.to_owned(), detail: e.to_string() })?;
-                pipeline
-            }
-        };
+        let pipeline = templates.pipeline(name, values)?;
         ALIVE.fetch_add(1, Ordering::Relaxed);
         let graph = Self { name, pipeline };
         clock.govern(&graph.pipeline);

@@ -202,11 +202,26 @@ impl Templates {
         self.by_name.get(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))
     }
 
+    /// A pipeline made of the template's text, its elements directly in it.
+    pub(super) fn pipeline(&self, name: &'static str, values: &[(&str, String)]) -> Result<gst::Pipeline, TemplateError> {
+        let text = self.get(name)?.render(values)?;
+        let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
+        let parsed = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS).map_err(refused)?;
+        // The text of a single element gives that element, not a pipeline.
+        parsed.downcast::<gst::Pipeline>().or_else(|element| {
+            let pipeline = gst::Pipeline::with_name(name);
+            let unusable = |detail: String| TemplateError::Malformed { name: name.to_owned(), line: 1, detail };
+            pipeline.add(&element).map_err(|error| unusable(error.to_string()))?;
+            Ok(pipeline)
+        })
+    }
+
     /// A bin made of the template's text, its unlinked ends as ghost pads if `ghosts`.
     pub(super) fn bin(&self, name: &str, values: &[(&str, String)], ghosts: bool) -> Result<gst::Bin, TemplateError> {
         let text = self.get(name)?.render(values)?;
+        let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
         gst::parse::bin_from_description_full(&text, ghosts, None, gst::ParseFlags::FATAL_ERRORS)
-            .map_err(|source| TemplateError::Refused { name: name.to_owned(), source })?
+            .map_err(refused)?
             .downcast::<gst::Bin>()
             .map_err(|_| TemplateError::Malformed { name: name.to_owned(), line: 1, detail: "is not a bin".to_owned() })
     }

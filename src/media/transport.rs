@@ -248,10 +248,12 @@ impl Transport {
         }
     }
 
-    /// Statistics of the RTP session: what the peer reports of what it is sent. Blocks for the session's lock.
-    pub(super) fn rtp_session(&self) -> Option<gst::glib::Object> {
+    /// What the peer's transport-wide feedback says of what it was sent lately. Blocks for the RTP session's lock.
+    pub(super) fn feedback(&self) -> Option<gst::Structure> {
         let rtpbin = self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
-        rtpbin.emit_by_name::<Option<gst::glib::Object>>("get-internal-session", &[&0u32])
+        // Under BUNDLE there is one session; it has the number of the m-line that carries it.
+        let session = rtpbin.emit_by_name::<Option<gst::Element>>("get-session", &[&0u32])?;
+        session.property::<Option<gst::Structure>>("twcc-stats")
     }
 
     fn receive_into(&self, packets: PacketSink) {
