@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod id;
 pub mod protocol;
 pub mod room;
 pub mod server;
+pub mod settings;
