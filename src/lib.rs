@@ -4,6 +4,7 @@
 // The product's own code alone; tests may.
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod id;
@@ -18,4 +19,5 @@ pub mod probe;
 pub mod protocol;
 pub mod room;
 pub mod server;
+pub mod settings;
 pub mod speech;

@@ -1,1 +1,102 @@
-fn main() {}
+//! Arguments, configuration, logs; then the server until a signal ends it.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use tessera::cli::{Cli, ServeFlags, Task};
+use tessera::config::{Config, LogFormat, Server};
+use tessera::room::Rooms;
+use tessera::settings::SettingsError;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// What the process ends with when a second signal cuts it short.
+const CUT_SHORT: i32 = 130;
+/// How long threads that are still busy get at the end.
+const RUNTIME_DEADLINE: Duration = Duration::from_millis(200);
+
+/// Why a task came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("server.log: {0}")]
+    LogFilter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("the runtime does not start: {0}")]
+    Runtime(std::io::Error),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the rooms do not start: {0}")]
+    Rooms(String),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Serve(flags) => serve(flags),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tessera: {failure}");
+            let mut source = std::error::Error::source(&failure);
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(flags: ServeFlags) -> Result<(), Failure> {
+    let config = flags.load()?;
+    log_to_stderr(&config.server)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    let result = runtime.block_on(serve_until_signal(Arc::new(config)));
+    runtime.shutdown_timeout(RUNTIME_DEADLINE);
+    result
+}
+
+async fn serve_until_signal(config: Arc<Config>) -> Result<(), Failure> {
+    let terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let address = config.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
+    let rooms = Rooms::new(Arc::clone(&config)).map_err(|error| Failure::Rooms(error.to_string()))?;
+    let address = listener.local_addr().map_err(|source| Failure::Listen { address, source })?;
+    tracing::info!("listening on http://{address}");
+    tessera::server::run(listener, config, rooms, stop_signal(terminate, interrupt)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ready at the first signal. The second one ends the process at once, for those who cannot wait.
+async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
+    either(&mut terminate, &mut interrupt).await;
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        std::process::exit(CUT_SHORT);
+    });
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn log_to_stderr(server: &Server) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&server.log)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match server.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
