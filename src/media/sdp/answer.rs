@@ -98,6 +98,8 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
         };
         let _: fmt::Result = written.write(&mut text, &transport.lines());
     }
+    // An answer obeys the rules of an offer. What breaks one (a source in both m-lines) came from webrtcbin.
+    Offer::parse(&text).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     Ok(text)
 }
 
@@ -198,4 +200,116 @@ impl Chosen {
 fn single<'a>(media: &Media, section: &Section<'a>, attribute: &'static str) -> Result<&'a str, AnswerError> {
     let value = section.single(attribute).ok().flatten().filter(|value| !value.is_empty());
     value.ok_or(AnswerError::Missing { kind: media.kind.name(), attribute })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Codec;
+
+    const HOST: &str = "candidate:1 1 UDP 2015363327 10.0.0.5 40000 typ host";
+
+    /// An offer to be watched, as it is narrowed, and webrtcbin's answer to it.
+    fn exchange() -> (Offer, String) {
+        let transport = "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuv\n\
+                         a=fingerprint:sha-1 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\n";
+        let offer = format!(
+            "v=0\na=group:BUNDLE 0 1\n{transport}a=setup:actpass\n\
+             m=audio 9 RTP/SAVPF 111\na=mid:0\na=rtcp-mux\na=recvonly\na=rtpmap:111 opus/48000/2\n\
+             m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=mid:1\na=rtcp-mux\na=recvonly\na=rtpmap:96 H264/90000\n\
+             a=fmtp:96 packetization-mode=1;profile-level-id=42e01f\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\n\
+             a=rtcp-fb:96 nack\na=rtcp-fb:96 transport-cc\n"
+        );
+        let mut offer = Offer::parse(&offer).unwrap();
+        offer.narrow(Codec::H264, true).unwrap();
+        let answer = format!(
+            "v=0\na=group:BUNDLE 0 1\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 111\na=mid:0\n{transport}a=setup:active\na=sendonly\na=ssrc:5 cname:x\n\
+             m=video 9 UDP/TLS/RTP/SAVPF 96 97\na=mid:1\n{transport}a=setup:active\na=sendonly\n\
+             a=rtpmap:96 H264/90000\na=fmtp:96 profile-level-id=42c01f\na=rtcp-fb:96 nack\na=rtcp-fb:96 ccm fir\n\
+             a=ssrc-group:FID 6 7\na=ssrc:6 cname:x\na=ssrc:7 cname:x\n"
+        );
+        (offer, answer)
+    }
+
+    #[test]
+    fn the_answer_keeps_what_was_offered_and_tells_what_is_sent() {
+        let (offer, answer) = exchange();
+        let answer = finish_answer(&answer, &offer, None).unwrap();
+        for line in [
+            "a=group:BUNDLE 0 1",
+            "m=audio 9 RTP/SAVPF 111",
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+            "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+            "a=rtcp-fb:96 nack",
+            "a=ssrc-group:FID 6 7",
+            "a=msid:tessera audio",
+            "a=msid:tessera video",
+            "a=sendonly",
+        ] {
+            assert!(answer.contains(&format!("{line}\r\n")), "{line} in {answer}");
+        }
+        for text in ["candidate", "fir", "transport-cc", "42c01f", "actpass"] {
+            assert!(!answer.contains(text), "{text} in {answer}");
+        }
+    }
+
+    #[test]
+    fn all_candidates_stand_in_the_tagged_m_line_and_are_said_to_be_all() {
+        let (offer, answer) = exchange();
+        let candidates = Advertise::default().candidates([HOST, HOST]);
+        let answer = finish_answer(&answer, &offer, Some(&candidates)).unwrap();
+        let (first, second) = answer.split_once("m=video").unwrap();
+        assert!(first.ends_with("a=candidate:1 1 udp 2015363327 10.0.0.5 40000 typ host\r\na=end-of-candidates\r\n"));
+        assert!(!second.contains("candidate"));
+        assert!(finish_answer(&answer, &offer, Some(&[])).unwrap().contains("a=end-of-candidates"));
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        let (offer, good) = exchange();
+        for (from, to, reason) in [
+            ("m=video 9", "m=video 0", "the video m-line was not accepted"),
+            ("SAVPF 96 97", "SAVPF 98", "the video m-line was not accepted"),
+            ("m=audio", "m=video", "the audio m-line was not accepted"),
+            ("a=mid:1\n", "a=mid:2\n", "without a usable mid"),
+            ("a=setup:active", "a=setup:actpass", "without a usable setup"),
+            ("a=sendonly", "a=recvonly", "without a usable direction"),
+            ("a=sendonly\n", "", "without a usable direction"),
+            ("a=fingerprint", "a=f", "without a usable fingerprint"),
+            ("ice-pwd:abcd", "ice-pwd:", "without a usable ice-pwd"),
+            ("v=0", "v=1", "not a session description"),
+            ("a=ssrc:6", "a=ssrc:5", "both m-lines have the same a=ssrc"),
+        ] {
+            let error = finish_answer(&good.replace(from, to), &offer, None).unwrap_err();
+            assert!(error.to_string().contains(reason), "{to:?}: {error}");
+        }
+        let short = good.split_once("m=video").unwrap().0;
+        assert_eq!(finish_answer(short, &offer, None), Err(AnswerError::Count { offered: 2, answered: 1 }));
+    }
+
+    #[test]
+    fn behind_nat_peers_are_told_the_public_address() {
+        let advertise = Advertise {
+            public_address: "203.0.113.9".parse().ok(),
+            exclude: vec!["172.17.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        };
+        let told = |text: &str| advertise.candidate(text).map(|candidate| candidate.to_string());
+        assert_eq!(told(HOST).as_deref(), Some("candidate:1 1 udp 2015363327 203.0.113.9 40000 typ host"));
+        for (text, kept) in [
+            ("candidate:1 1 udp 1 2001:db8::1 5 typ host", true),
+            ("candidate:1 1 udp 1 127.0.0.1 5 typ host", true),
+            ("candidate:1 1 udp 1 198.51.100.1 5 typ srflx raddr 10.0.0.5 rport 40000", true),
+            ("candidate:1 1 udp 1 172.17.0.1 5 typ host", false),
+            ("candidate:1 1 udp 1 fd00::1 5 typ host", false),
+            ("candidate:1 1 tcp 1 10.0.0.5 9 typ host tcptype active", false),
+            ("candidate:1 1 udp 1 server.local 5 typ host", false),
+            ("", false),
+        ] {
+            assert_eq!(told(text).as_deref(), kept.then_some(text), "{text:?}");
+        }
+        let two = [HOST, "candidate:2 1 udp 1 10.1.0.5 40000 typ host", "candidate:3 1 udp 1 10.1.0.5 40001 typ host"];
+        let ports: Vec<_> = advertise.candidates(two).iter().map(|candidate| candidate.port).collect();
+        assert_eq!(ports, [40000, 40001]);
+    }
 }

@@ -10,12 +10,12 @@ use crate::control::Codec;
 /// An offer: one audio m-line, one video m-line, or one of each, on one transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// In the order of the offer, which its answer has to keep.
-    pub media: Vec<Media>,
-    /// Index of the m-line whose transport all use (the offerer-tagged one of RFC 9143).
-    pub tag: usize,
+    /// One or two, in the order of the offer.
+    pub(super) media: Vec<Media>,
+    /// Index of the m-line whose transport all use; there is one of that index.
+    pub(super) tag: usize,
     /// Whether there is an `a=group:BUNDLE`; a lone m-line may do without.
-    pub grouped: bool,
+    pub(super) grouped: bool,
     pub ice: IceCredentials,
     /// The peer only answers connectivity checks (RFC 8445).
     pub ice_lite: bool,
@@ -37,7 +37,7 @@ pub struct Media {
     pub direction: Direction,
     pub protocol: Protocol,
     /// Those that can be served, the preferred one first; never empty.
-    pub payloads: Vec<Payload>,
+    pub(super) payloads: Vec<Payload>,
     pub extensions: Vec<Extension>,
     /// The synchronisation sources that the offerer names (RFC 5576). webrtcbin 1.22 knows by nothing else to which of
     /// two bundled m-lines a packet belongs.
@@ -141,6 +141,16 @@ pub enum Role {
 }
 
 impl Offer {
+    /// The m-lines in the order of the offer, which its answer has to keep.
+    pub fn media(&self) -> &[Media] {
+        &self.media
+    }
+
+    /// Index of the m-line whose transport all use (the offerer-tagged one of RFC 9143): candidates go there.
+    pub fn tag(&self) -> usize {
+        self.tag
+    }
+
     pub fn audio(&self) -> Option<&Media> {
         self.media.iter().find(|media| media.kind == Kind::Audio)
     }
@@ -207,12 +217,14 @@ impl Offer {
 }
 
 impl Media {
-    /// The payload type that is used.
-    ///
-    /// # Panics
-    /// Never on what [`Offer::parse`] made.
+    /// The payload type that is used: the first, unless [`Offer::narrow`] chose another.
     pub fn payload(&self) -> &Payload {
-        self.payloads.first().expect("an m-line without payload types is refused while it is parsed")
+        self.payloads.first().expect("an m-line without payload types is refused by Offer::parse, the only maker")
+    }
+
+    /// All payload types that can be served, in the offerer's order.
+    pub fn payloads(&self) -> &[Payload] {
+        &self.payloads
     }
 }
 

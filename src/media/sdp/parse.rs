@@ -159,7 +159,10 @@ fn read_payloads<'a>(
             encoding(rtx).as_deref() == Some("rtx/90000") && parameter(rtx, "apt").and_then(number::<u8>) == Some(*pt)
         };
         let rtx = numbers.iter().find(retransmits).copied();
-        payloads.push(Payload { number: *pt, format, feedback: feedback(section, *pt), rtx });
+        let mut feedback = feedback(section, *pt);
+        // Goes with the header extension, which is not taken for audio.
+        feedback.transport_cc &= ExtensionKind::TransportCc.fits(kind);
+        payloads.push(Payload { number: *pt, format, feedback, rtx });
     }
     Ok(payloads)
 }

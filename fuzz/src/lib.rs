@@ -1,0 +1,75 @@
+//! What is fuzzed: everything that reads what somebody else wrote. Each target takes any bytes and panics where a promise
+//! is broken. `tests/fuzz_seeds.rs` of the product runs them over the kept inputs, without a fuzzer.
+
+use tessera::media::sdp::{Advertise, IceCandidate, Kind, Offer, finish_answer};
+use tessera::protocol::ClientMessage;
+
+/// A target and its name, which is that of its directory in `corpus/`.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const TARGETS: [Target; 4] = [
+    ("sdp_offer", sdp_offer),
+    ("sdp_answer", sdp_answer),
+    ("ice_candidate", ice_candidate),
+    ("client_message", client_message),
+];
+
+/// An offer that is let through can be narrowed and written, and what is written reads as the same.
+pub fn sdp_offer(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(offer) = Offer::parse(text) else { return };
+    for codec in offer.video_codecs() {
+        let mut narrowed = offer.clone();
+        narrowed.narrow(codec, true).expect("a codec that is offered can be chosen");
+        rewrites_to_itself(&narrowed);
+    }
+    rewrites_to_itself(&offer);
+    let _ = offer.role();
+    assert!(!offer.accepts_certificate(text), "an offer is no certificate");
+}
+
+fn rewrites_to_itself(offer: &Offer) {
+    let canonical = offer.to_webrtcbin();
+    assert!(canonical.is_ascii() && canonical.split("\r\n").all(|line| !line.contains(['\r', '\n'])));
+    let again = Offer::parse(&canonical).expect("the canonical offer is let through");
+    assert_eq!(again.to_webrtcbin(), canonical);
+    assert_eq!(again.media().len(), offer.media().len());
+    for (again, media) in again.media().iter().zip(offer.media()) {
+        assert_eq!((again.kind, &again.mid, again.direction), (media.kind, &media.mid, media.direction));
+        assert_eq!(again.payload().number, media.payload().number);
+        assert!(matches!(again.kind, Kind::Audio | Kind::Video));
+    }
+}
+
+/// An offer and a local answer to it, after one another with a blank byte between: an answer that is finished is one
+/// that a strict reader takes.
+pub fn sdp_answer(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Some((offer, answer)) = text.split_once('\0') else { return };
+    let Ok(offer) = Offer::parse(offer) else { return };
+    if let Ok(finished) = finish_answer(answer, &offer, Some(&offer.candidates)) {
+        let again = Offer::parse(&finished).expect("a finished answer is well formed");
+        assert_eq!(again.media().len(), offer.media().len());
+        assert_eq!(again.candidates, offer.candidates);
+    }
+}
+
+/// A candidate that is read is written in one line, and reads as the same.
+pub fn ice_candidate(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let advertise = Advertise { public_address: "203.0.113.9".parse().ok(), exclude: Vec::new() };
+    if let Some(told) = advertise.candidate(text) {
+        assert!(told.usable());
+    }
+    let Ok(candidate) = IceCandidate::parse(text) else { return };
+    let canonical = candidate.to_string();
+    assert!(!canonical.contains(char::is_control));
+    assert_eq!(IceCandidate::parse(&canonical), Ok(candidate));
+}
+
+/// A message that is understood means the same when it is sent again.
+pub fn client_message(data: &[u8]) {
+    let Ok(message) = serde_json::from_slice::<ClientMessage>(data) else { return };
+    let text = serde_json::to_string(&message).expect("a message can be written");
+    assert_eq!(serde_json::from_str::<ClientMessage>(&text).expect("what is written can be read"), message);
+}
