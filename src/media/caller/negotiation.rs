@@ -8,6 +8,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
+use gstreamer_webrtc::WebRTCPeerConnectionState;
 
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
@@ -47,7 +48,7 @@ fn turn_url(relay: &Relay) -> Option<String> {
 
 /// Adds the m-lines, the audio's first, with what feeds them.
 pub(super) fn add_tracks(
-    pipeline: &gst::Pipeline,
+    home: &gst::Bin,
     webrtc: &gst::Element,
     settings: &Settings,
     templates: &Templates,
@@ -56,7 +57,7 @@ pub(super) fn add_tracks(
     let mut mline = 0;
     if let Some(direction) = settings.audio {
         let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
-        add_track(pipeline, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
+        add_track(home, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
@@ -71,13 +72,13 @@ pub(super) fn add_tracks(
             inbound.count_keyframes(&element(&branch, "encoder")?);
             Ok(branch)
         };
-        add_track(pipeline, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
+        add_track(home, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
     }
     Ok(())
 }
 
 fn add_track(
-    pipeline: &gst::Pipeline,
+    home: &gst::Bin,
     webrtc: &gst::Element,
     mline: u32,
     direction: Direction,
@@ -87,7 +88,7 @@ fn add_track(
 ) -> Result<(), CallError> {
     let transceiver = if direction.sends() {
         let branch = branch()?;
-        pipeline.add(&branch).map_err(|_| CallError::Missing("branch"))?;
+        home.add(&branch).map_err(|_| CallError::Missing("branch"))?;
         let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
@@ -131,11 +132,18 @@ fn video_caps(codec: Codec) -> gst::Caps {
 }
 
 /// The states of the connection, as they come.
-pub(super) fn watch_states(webrtc: &gst::Element) -> mpsc::Receiver<gst_webrtc::WebRTCPeerConnectionState> {
+pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mpsc::Receiver<WebRTCPeerConnectionState> {
     let (sender, states) = mpsc::channel();
+    let inbound = Arc::downgrade(inbound);
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-        // Nobody listens any more once the call is made.
-        let _ = sender.send(webrtc.property("connection-state"));
+        let state = webrtc.property("connection-state");
+        if matches!(state, WebRTCPeerConnectionState::Failed | WebRTCPeerConnectionState::Closed)
+            && let Some(inbound) = inbound.upgrade()
+        {
+            inbound.fail();
+        }
+        // Nobody listens any more where the call is over.
+        let _ = sender.send(state);
     });
     states
 }
