@@ -238,6 +238,7 @@ impl Crew {
     }
 
     /// Prints a line of the last second.
+    #[expect(clippy::print_stdout, reason = "what this program is there to say")]
     async fn report(&mut self) {
         let (server, room) = (self.args.server.clone(), self.args.room.clone());
         match spawn_blocking(move || signalling::room(&server, &room)).await {

@@ -17,6 +17,9 @@ use crate::media::template::Templates;
 /// How long `webrtcbin` may take for one step of the negotiation.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
 
+/// States that wait for a reader: more than a connection goes through until it is up.
+const STATES: usize = 16;
+
 /// The header extension of transport-wide sequence numbers; the sending chains have it under the id 1 too.
 const TWCC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
@@ -133,7 +136,7 @@ fn video_caps(codec: Codec) -> gst::Caps {
 
 /// The states of the connection, as they come.
 pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mpsc::Receiver<WebRTCPeerConnectionState> {
-    let (sender, states) = mpsc::channel();
+    let (sender, states) = mpsc::sync_channel(STATES);
     let inbound = Arc::downgrade(inbound);
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
         let state = webrtc.property("connection-state");
@@ -143,7 +146,7 @@ pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mps
             inbound.fail();
         }
         // Nobody listens any more where the call is over.
-        let _ = sender.send(state);
+        let _ = sender.try_send(state);
     });
     states
 }
@@ -151,11 +154,11 @@ pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mps
 /// Makes the offer and waits for its candidates, at most as long as the settings say.
 pub(super) fn offer(webrtc: &gst::Element, settings: &Settings) -> Result<String, CallError> {
     let by = Instant::now() + settings.gathering;
-    let (sender, gathered) = mpsc::channel();
+    let (sender, gathered) = mpsc::sync_channel(1);
     let watch = webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
         let state: gst_webrtc::WebRTCICEGatheringState = webrtc.property("ice-gathering-state");
         if state == gst_webrtc::WebRTCICEGatheringState::Complete {
-            let _ = sender.send(());
+            let _ = sender.try_send(());
         }
     });
     let reply = promised("the offer", |promise| {
@@ -201,7 +204,7 @@ pub(super) fn answer(webrtc: &gst::Element, answer: &str) -> Result<(), CallErro
 
 /// Starts a step that answers with a promise, and waits for that.
 fn promised(step: &'static str, start: impl FnOnce(gst::Promise)) -> Result<Option<gst::Structure>, CallError> {
-    let (sender, reply) = mpsc::channel();
+    let (sender, reply) = mpsc::sync_channel(1);
     start(gst::Promise::with_change_func(move |reply| {
         let reply = match reply {
             Ok(Some(reply)) => match reply.get::<glib::Error>("error") {
@@ -212,7 +215,7 @@ fn promised(step: &'static str, start: impl FnOnce(gst::Promise)) -> Result<Opti
             Err(error) => Err(format!("{error:?}")),
         };
         // Nobody waits any more where the deadline has passed.
-        let _ = sender.send(reply);
+        let _ = sender.try_send(reply);
     }));
     let reply = reply.recv_timeout(STEP_DEADLINE);
     let reply = reply.map_err(|_| CallError::Deadline { step, deadline: STEP_DEADLINE })?;
