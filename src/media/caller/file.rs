@@ -70,16 +70,16 @@ pub(super) fn start(
     });
 
     let bus = running.pipeline.bus().ok_or(CallError::Missing("bus"))?;
-    let (sender, prerolled) = mpsc::channel();
+    let (sender, prerolled) = mpsc::sync_channel(4);
     let weak = running.pipeline.downgrade();
     bus.set_sync_handler(move |_, message| {
         match message.view() {
             gst::MessageView::Error(error) => {
                 tracing::warn!(error = %error.error(), "a bot's file cannot be played");
-                let _ = sender.send(Err(error.error().to_string()));
+                let _ = sender.try_send(Err(error.error().to_string()));
             }
             gst::MessageView::AsyncDone(_) => {
-                let _ = sender.send(Ok(()));
+                let _ = sender.try_send(Ok(()));
             }
             gst::MessageView::SegmentDone(_) => {
                 // Seeking is not for a streaming thread, on which this runs.

@@ -135,7 +135,7 @@ impl Inbound {
     }
 
     /// Takes what `webrtc` receives from now on.
-    pub(super) fn attach(self: &Arc<Self>, pipeline: &gst::Pipeline, webrtc: &gst::Element, templates: &Templates) {
+    pub(super) fn attach(self: &Arc<Self>, home: &gst::Bin, webrtc: &gst::Element, templates: &Templates) {
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
             let weak = Arc::downgrade(self);
             rtpbin.connect("new-jitterbuffer", false, move |values| {
@@ -146,11 +146,11 @@ impl Inbound {
                 None
             });
         }
-        let (weak, pipeline, templates) = (Arc::downgrade(self), pipeline.downgrade(), templates.clone());
+        let (weak, home, templates) = (Arc::downgrade(self), home.downgrade(), templates.clone());
         webrtc.connect_pad_added(move |_, pad| {
-            let (Some(inbound), Some(pipeline)) = (weak.upgrade(), pipeline.upgrade()) else { return };
+            let (Some(inbound), Some(home)) = (weak.upgrade(), home.upgrade()) else { return };
             if pad.direction() == gst::PadDirection::Src
-                && let Err(error) = inbound.receive(&pipeline, pad, &templates)
+                && let Err(error) = inbound.receive(&home, pad, &templates)
             {
                 tracing::warn!(%error, "a bot does not receive a track");
                 inbound.fail();
@@ -159,12 +159,7 @@ impl Inbound {
     }
 
     /// Continues a new track of `webrtcbin`'s. Runs on its streaming thread.
-    fn receive(
-        self: &Arc<Self>,
-        pipeline: &gst::Pipeline,
-        pad: &gst::Pad,
-        templates: &Templates,
-    ) -> Result<(), CallError> {
+    fn receive(self: &Arc<Self>, home: &gst::Bin, pad: &gst::Pad, templates: &Templates) -> Result<(), CallError> {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let field = |name| caps.structure(0)?.get::<String>(name).ok();
         let video = field("media").as_deref() == Some("video");
@@ -190,7 +185,7 @@ impl Inbound {
             };
             sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
         }
-        pipeline.add(&branch).map_err(|_| CallError::Missing("branch"))?;
+        home.add(&branch).map_err(|_| CallError::Missing("branch"))?;
         let started = branch.sync_state_with_parent();
         started.map_err(|_| CallError::Negotiation { step: "receiving", detail: "state change".to_owned() })?;
         let sink = branch.static_pad("sink").ok_or(CallError::Missing("sink pad"))?;
@@ -229,7 +224,7 @@ impl Inbound {
             };
             packets.fetch_add(1, Relaxed);
             bytes.fetch_add(buffer.size() as u64, Relaxed);
-            if video && buffer.flags().contains(gst::BufferFlags::MARKER) {
+            if video && ends_frame(buffer) {
                 counters.video_frames.fetch_add(1, Relaxed);
                 // Where frames are decoded, the first one of them counts.
                 if inbound.receive == Receive::Count {
@@ -267,7 +262,7 @@ impl Inbound {
         self.failed.store(true, Relaxed);
     }
 
-    /// Whether the pipeline failed; its log says why.
+    /// Whether the call is over by itself: its pipeline or its connection failed, or the other side closed it.
     pub fn failed(&self) -> bool {
         self.failed.load(Relaxed)
     }
@@ -343,6 +338,12 @@ fn count_buffers(pad: &gst::Pad, count: impl Fn(&gst::BufferRef) + Send + Sync +
         }
         gst::PadProbeReturn::Ok
     });
+}
+
+/// Whether this is the last packet of a frame: the marker bit of RTP's header (RFC 3550, section 5.1).
+fn ends_frame(packet: &gst::BufferRef) -> bool {
+    let mut header = [0; 2];
+    packet.copy_to_slice(0, &mut header).is_ok() && header[1] & 0x80 != 0
 }
 
 /// A panic of another holder leaves nothing half-written behind these locks.

@@ -177,11 +177,13 @@ impl Caller {
                 inbound.fail();
             }
         })?;
-        let webrtc = graph.element("webrtc")?;
+        let webrtc: gst::Element = graph.element("webrtc")?;
+        // Only elements of the same bin can be linked, and a template's are in one inside of the pipeline.
+        let home = webrtc.parent().and_downcast::<gst::Bin>().ok_or(CallError::Missing("a bin around webrtcbin"))?;
         negotiation::configure_ice(&webrtc, settings.relay.as_ref())?;
-        inbound.attach(graph.pipeline(), &webrtc, templates);
-        negotiation::add_tracks(graph.pipeline(), &webrtc, &settings, templates, &inbound)?;
-        let states = Mutex::new(negotiation::watch_states(&webrtc));
+        inbound.attach(&home, &webrtc, templates);
+        negotiation::add_tracks(&home, &webrtc, &settings, templates, &inbound)?;
+        let states = Mutex::new(negotiation::watch_states(&webrtc, &inbound));
         graph.start()?;
         let controls = Arc::new(Controls::new(settings.width, settings.height));
         let (templates, source) = (templates.clone(), Mutex::default());

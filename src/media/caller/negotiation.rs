@@ -8,6 +8,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
+use gstreamer_webrtc::WebRTCPeerConnectionState;
 
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
@@ -15,6 +16,9 @@ use crate::media::template::Templates;
 
 /// How long `webrtcbin` may take for one step of the negotiation.
 const STEP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// States that wait for a reader: more than a connection goes through until it is up.
+const STATES: usize = 16;
 
 /// The header extension of transport-wide sequence numbers; the sending chains have it under the id 1 too.
 const TWCC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
@@ -47,7 +51,7 @@ fn turn_url(relay: &Relay) -> Option<String> {
 
 /// Adds the m-lines, the audio's first, with what feeds them.
 pub(super) fn add_tracks(
-    pipeline: &gst::Pipeline,
+    home: &gst::Bin,
     webrtc: &gst::Element,
     settings: &Settings,
     templates: &Templates,
@@ -56,7 +60,7 @@ pub(super) fn add_tracks(
     let mut mline = 0;
     if let Some(direction) = settings.audio {
         let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
-        add_track(pipeline, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
+        add_track(home, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
@@ -71,13 +75,13 @@ pub(super) fn add_tracks(
             inbound.count_keyframes(&element(&branch, "encoder")?);
             Ok(branch)
         };
-        add_track(pipeline, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
+        add_track(home, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
     }
     Ok(())
 }
 
 fn add_track(
-    pipeline: &gst::Pipeline,
+    home: &gst::Bin,
     webrtc: &gst::Element,
     mline: u32,
     direction: Direction,
@@ -87,7 +91,7 @@ fn add_track(
 ) -> Result<(), CallError> {
     let transceiver = if direction.sends() {
         let branch = branch()?;
-        pipeline.add(&branch).map_err(|_| CallError::Missing("branch"))?;
+        home.add(&branch).map_err(|_| CallError::Missing("branch"))?;
         let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
@@ -131,11 +135,18 @@ fn video_caps(codec: Codec) -> gst::Caps {
 }
 
 /// The states of the connection, as they come.
-pub(super) fn watch_states(webrtc: &gst::Element) -> mpsc::Receiver<gst_webrtc::WebRTCPeerConnectionState> {
-    let (sender, states) = mpsc::channel();
+pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mpsc::Receiver<WebRTCPeerConnectionState> {
+    let (sender, states) = mpsc::sync_channel(STATES);
+    let inbound = Arc::downgrade(inbound);
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-        // Nobody listens any more once the call is made.
-        let _ = sender.send(webrtc.property("connection-state"));
+        let state = webrtc.property("connection-state");
+        if matches!(state, WebRTCPeerConnectionState::Failed | WebRTCPeerConnectionState::Closed)
+            && let Some(inbound) = inbound.upgrade()
+        {
+            inbound.fail();
+        }
+        // Nobody listens any more where the call is over.
+        let _ = sender.try_send(state);
     });
     states
 }
@@ -143,11 +154,11 @@ pub(super) fn watch_states(webrtc: &gst::Element) -> mpsc::Receiver<gst_webrtc::
 /// Makes the offer and waits for its candidates, at most as long as the settings say.
 pub(super) fn offer(webrtc: &gst::Element, settings: &Settings) -> Result<String, CallError> {
     let by = Instant::now() + settings.gathering;
-    let (sender, gathered) = mpsc::channel();
+    let (sender, gathered) = mpsc::sync_channel(1);
     let watch = webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
         let state: gst_webrtc::WebRTCICEGatheringState = webrtc.property("ice-gathering-state");
         if state == gst_webrtc::WebRTCICEGatheringState::Complete {
-            let _ = sender.send(());
+            let _ = sender.try_send(());
         }
     });
     let reply = promised("the offer", |promise| {
@@ -193,7 +204,7 @@ pub(super) fn answer(webrtc: &gst::Element, answer: &str) -> Result<(), CallErro
 
 /// Starts a step that answers with a promise, and waits for that.
 fn promised(step: &'static str, start: impl FnOnce(gst::Promise)) -> Result<Option<gst::Structure>, CallError> {
-    let (sender, reply) = mpsc::channel();
+    let (sender, reply) = mpsc::sync_channel(1);
     start(gst::Promise::with_change_func(move |reply| {
         let reply = match reply {
             Ok(Some(reply)) => match reply.get::<glib::Error>("error") {
@@ -204,7 +215,7 @@ fn promised(step: &'static str, start: impl FnOnce(gst::Promise)) -> Result<Opti
             Err(error) => Err(format!("{error:?}")),
         };
         // Nobody waits any more where the deadline has passed.
-        let _ = sender.send(reply);
+        let _ = sender.try_send(reply);
     }));
     let reply = reply.recv_timeout(STEP_DEADLINE);
     let reply = reply.map_err(|_| CallError::Deadline { step, deadline: STEP_DEADLINE })?;

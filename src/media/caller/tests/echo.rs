@@ -1,6 +1,7 @@
 //! The far end of a test's call: takes an offer and sends each track back as it comes, packet by packet.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -72,6 +73,23 @@ impl Echo {
         let local: gst_webrtc::WebRTCSessionDescription = web.property("local-description");
         let text = local.sdp().as_text().unwrap();
         (echo, text)
+    }
+
+    /// Counts the datagrams that come from now on.
+    pub(super) fn count_received(&self) -> Arc<AtomicU64> {
+        let count = Arc::new(AtomicU64::new(0));
+        for element in self.pipeline.iterate_recurse() {
+            let element = element.unwrap();
+            if element.factory().is_some_and(|factory| factory.name() == "nicesrc") {
+                let counted = Arc::clone(&count);
+                let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+                element.static_pad("src").unwrap().add_probe(data, move |_, _| {
+                    counted.fetch_add(1, Relaxed);
+                    gst::PadProbeReturn::Ok
+                });
+            }
+        }
+        count
     }
 
     fn send_back(pipeline: &gst::Pipeline, pad: &gst::Pad) {

@@ -3,6 +3,7 @@
 
 mod echo;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use echo::Echo;
@@ -177,9 +178,49 @@ fn a_caller_without_camera_offers_to_receive() {
 
 #[test]
 fn a_cut_line_says_no_goodbye() {
-    let (caller, _echo) = call(settings(0, Speech::Always));
+    let (caller, echo) = call(settings(0, Speech::Always));
     eventually("a picture", || caller.inbound().last_frame());
-    let sent = caller.inbound().counts().sent_packets;
-    assert!(sent > 0);
+    let received = echo.count_received();
+    eventually("packets at the far end", || (received.load(Relaxed) > 10).then_some(()));
+    let pipeline = caller.graph.pipeline().downgrade();
     caller.vanish();
+    let before = received.load(Relaxed);
+    eventually("the end of the pipeline", || pipeline.upgrade().is_none().then_some(()));
+    let after = received.load(Relaxed);
+    assert!(after <= before + 5, "{after} packets instead of {before}, and those under way");
+}
+
+#[test]
+fn a_file_is_played_over_and_over() {
+    let path = std::env::temp_dir().join(format!("tessera-caller-{}.webm", std::process::id()));
+    // A second of picture and tone, as any file has them.
+    let text = format!(
+        "videotestsrc num-buffers=25 ! video/x-raw,width=320,height=240,framerate=25/1 ! vp8enc deadline=1 ! webmmux name=mux \
+         audiotestsrc num-buffers=50 samplesperbuffer=960 freq=1000 ! audio/x-raw,rate=48000 ! opusenc ! mux. \
+         mux. ! filesink location={}",
+        path.display()
+    );
+    gst::init().unwrap();
+    let recorder = gst::parse::launch(&text).unwrap();
+    recorder.set_state(gst::State::Playing).unwrap();
+    let bus = recorder.bus().unwrap();
+    let ended =
+        bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    assert!(matches!(ended.unwrap().view(), gst::MessageView::Eos(_)));
+    recorder.set_state(gst::State::Null).unwrap();
+
+    let source = Source::File { path: path.clone(), start: 0.5 };
+    let (caller, _echo) = call(Settings { source, ..settings(0, Speech::Always) });
+    let inbound = caller.inbound();
+    // The file ends twice in this time.
+    eventually("75 frames", || (inbound.counts().video_decoded >= 75).then_some(()));
+    let heard = inbound.heard(Duration::from_millis(2000)).samples;
+    for window in heard.as_chunks::<4800>().0 {
+        let level = tone::level_db(window, 1000);
+        assert!(level > -9.0, "no gap in the tone: {level} dB");
+    }
+    let frame = inbound.last_frame().unwrap();
+    assert_eq!((frame.picture().width(), frame.picture().height()), (640, 360));
+    assert_eq!(caller.controls().skipped(), 0);
+    std::fs::remove_file(path).unwrap();
 }
