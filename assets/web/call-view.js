@@ -5,7 +5,7 @@ import { copyText } from './copy.js';
 import { byId, h, setText } from './dom.js';
 import { offerFullScreen } from './full-screen.js';
 import { callHelp } from './help.js';
-import { changes } from './participant-list.js';
+import { changes } from './participants.js';
 import { Player } from './player.js';
 import { RenditionChoice } from './rendition-choice.js';
 import { countOf } from './rooms.js';

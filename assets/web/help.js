@@ -109,3 +109,8 @@ export function worthAskingAlone(error, states) {
     return states[kind] === 'prompt' && states[other] === 'denied';
   });
 }
+
+/** The last word of a problem's `type`, a URI: `urn:tessera:problem:nothing-live` is `nothing-live`. */
+export function problemKind(type) {
+  return String(type).split(/[/:#]/).pop();
+}
