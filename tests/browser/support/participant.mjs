@@ -132,11 +132,17 @@ export class Participant {
     );
   }
 
-  /** Waits until frames are shown: the decoder's counter of the mix grows. */
+  /** Waits until so many frames of the mix were shown from now on. */
   async seesFrames(count = 30, ms = 10_000) {
-    const read = () => this.page.$eval('#mix', (video) => video.getVideoPlaybackQuality().totalVideoFrames);
-    const start = await read();
-    await eventually(`${this.name} sees ${count} more frames`, async () => (await read()) >= start + count, ms);
+    await this.page.$eval('#mix', (video) => {
+      window.framesSeen = 0;
+      const next = () => {
+        window.framesSeen += 1;
+        video.requestVideoFrameCallback(next);
+      };
+      video.requestVideoFrameCallback(next);
+    });
+    await eventually(`${this.name} sees ${count} frames`, () => this.page.evaluate((count) => window.framesSeen >= count, count), ms);
   }
 
   /** Fails if a script of the page failed. */
