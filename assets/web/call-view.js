@@ -74,7 +74,7 @@ export class CallView {
   #showAway(over, { title, text }, retryAt) {
     if (!over) {
       showBanner(title, retryAt);
-      byId('stage-note').replaceChildren(h('strong', {}, title), text);
+      byId('stage-note').replaceChildren(text);
       return;
     }
     hideBanner();
