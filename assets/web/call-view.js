@@ -42,7 +42,7 @@ export class CallView {
     });
     this.#stats = new StatsPanel(() => call.stats(), { sends });
     setText(byId('room-name'), room);
-    makeTabs(document.querySelector('[role=tablist]'), (shown) => (this.#stats.visible = shown === 'line'));
+    makeTabs(document.querySelector('[role=tablist]'), (shown) => (this.#stats.visible = shown === 'network'));
     offerFullScreen(byId('full-screen'), byId('call'), video);
     byId('copy-link').addEventListener('click', async () => toast((await copyText(link)) ? 'Link copied' : link));
     byId('banner-retry').addEventListener('click', () => call.retry());

@@ -52,8 +52,8 @@ test('all of it without a pointer', { timeout: 90_000 }, async (t) => {
   await page.keyboard.press('Space');
   await anna.personWhere('Anna m v (you)', 'unmuted', ({ muted }) => !muted);
 
-  await page.keyboard.press('s');
-  await page.waitForSelector('#line:not([hidden])');
+  await page.keyboard.press('n');
+  await page.waitForSelector('#network:not([hidden])');
   await tabTo(page, '#rendition-auto');
   await page.keyboard.press('ArrowDown');
   await eventually('the first rendition was asked for', async () => {

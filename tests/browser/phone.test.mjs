@@ -32,7 +32,7 @@ test('every page fits 360 pixels', { timeout: 90_000 }, async (t) => {
   await assertFits(page, 'the join page');
   const anna = new Participant(page, 'Anna of the very long name');
   await anna.join(server, 'a-room-with-a-rather-long-name-for-such-a-small-screen');
-  for (const tab of ['#tab-people', '#tab-line', '#tab-devices']) {
+  for (const tab of ['#tab-people', '#tab-network', '#tab-devices']) {
     await page.click(tab);
     await assertFits(page, `the room with ${tab}`);
   }

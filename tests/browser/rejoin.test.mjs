@@ -19,7 +19,7 @@ test('Chromium and Firefox come back after a crash of the server', { timeout: 18
   await server.crash();
   for (const person of [anna, fox]) {
     await person.page.waitForSelector('#banner:not([hidden])');
-    assert.match(await person.page.$eval('#banner', (banner) => banner.textContent), /The line is away/);
+    assert.match(await person.page.$eval('#banner', (banner) => banner.textContent), /Connection lost/);
   }
 
   await server.start();
