@@ -4,21 +4,25 @@ import { byId, setText } from './dom.js';
 
 let countdown;
 
-/** Shows what happened and, with `retryAt` (ms of the clock), how long until the next attempt. */
-export function showBanner(title, retryAt = null) {
+/**
+ * Shows what happened and that the next attempt comes at `retryAt` (ms of the clock). The seconds are for the eye: read
+ * out one by one they would drown everything else.
+ */
+export function showBanner(title, retryAt) {
   clearInterval(countdown);
   const update = () => {
-    const seconds = retryAt === null ? 0 : Math.ceil((retryAt - Date.now()) / 1000);
-    setText(byId('banner-text'), seconds > 1 ? `${title}. Trying again in ${seconds} s.` : `${title}. Trying again …`);
+    const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+    setText(byId('banner-count'), seconds > 0 ? `Trying again in ${seconds} s` : 'Trying again …');
   };
-  byId('banner-retry').hidden = retryAt === null;
   byId('banner').hidden = false;
+  setText(byId('banner-text'), `${title}.`);
   update();
-  if (retryAt !== null) countdown = setInterval(update, 1000);
+  countdown = setInterval(update, 1000);
 }
 
 /** Takes it away. */
 export function hideBanner() {
   clearInterval(countdown);
   byId('banner').hidden = true;
+  setText(byId('banner-text'), ''); // The same news is news again the next time.
 }

@@ -5,7 +5,7 @@ import { copyText } from './copy.js';
 import { byId, h, setText } from './dom.js';
 import { offerFullScreen } from './full-screen.js';
 import { callHelp } from './help.js';
-import { changes } from './participant-list.js';
+import { changes } from './participants.js';
 import { Player } from './player.js';
 import { RenditionChoice } from './rendition-choice.js';
 import { countOf } from './rooms.js';
@@ -42,7 +42,7 @@ export class CallView {
     });
     this.#stats = new StatsPanel(() => call.stats(), { sends });
     setText(byId('room-name'), room);
-    makeTabs(document.querySelector('[role=tablist]'), (shown) => (this.#stats.visible = shown === 'line'));
+    makeTabs(document.querySelector('[role=tablist]'), (shown) => (this.#stats.visible = shown === 'network'));
     offerFullScreen(byId('full-screen'), byId('call'), video);
     byId('copy-link').addEventListener('click', async () => toast((await copyText(link)) ? 'Link copied' : link));
     byId('banner-retry').addEventListener('click', () => call.retry());
@@ -74,7 +74,7 @@ export class CallView {
   #showAway(over, { title, text }, retryAt) {
     if (!over) {
       showBanner(title, retryAt);
-      byId('stage-note').replaceChildren(h('strong', {}, title), text);
+      byId('stage-note').replaceChildren(text);
       return;
     }
     hideBanner();

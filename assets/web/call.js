@@ -1,14 +1,15 @@
 // Being in a room and staying there: joins, and joins again whenever the server or the line was away.
 
 import { backoff } from './backoff.js';
+import { problemKind } from './help.js';
 import { Peer } from './peer.js';
 import { Signalling } from './signalling.js';
 
 const ATTEMPT_DEADLINE_MS = 15000; // from opening the WebSocket to media
 const SETTLED_MS = 5000;
 const FINAL_REASONS = ['left', 'removed'];
-// Problems that trying again does not heal: our offer or our name for the room is not taken.
-const FINAL_PROBLEMS = ['malformed-sdp', 'unsupported-sdp', 'invalid-room', 'invalid-name'];
+// Problems that trying again does not heal.
+const FINAL_PROBLEMS = ['malformed-sdp', 'unsupported-sdp'];
 
 /**
  * A call. Events, all with a `detail`:
@@ -30,6 +31,7 @@ export class Call extends EventTarget {
   #timer;
   #deadline;
   #rendition;
+  #asked; // the rendition that our join asked for
   #lastProblem = null;
   #online = () => this.#state === 'waiting' && this.retry();
 
@@ -107,6 +109,7 @@ export class Call extends EventTarget {
         return this.#join(message);
       case 'answer':
         this.id = message.peer;
+        if (this.#rendition !== this.#asked) this.watch(this.#rendition);
         await this.#peer?.answer(message.sdp);
         break;
       case 'candidate':
@@ -138,8 +141,9 @@ export class Call extends EventTarget {
     for (const kind of devices ? ['audio', 'video'] : []) await peer.setTrack(kind, devices.track(kind));
     const sdp = await peer.offer();
     const known = ['auto', 'audio', ...welcome.renditions.map(({ name }) => name)];
-    const rendition = known.includes(this.#rendition) ? this.#rendition : 'auto';
-    signalling.send({ type: devices ? 'join' : 'watch', sdp, rendition });
+    if (!known.includes(this.#rendition)) this.#rendition = 'auto';
+    this.#asked = this.#rendition;
+    signalling.send({ type: devices ? 'join' : 'watch', sdp, rendition: this.#asked });
     offered = true;
     for (const candidate of early) signalling.send({ type: 'candidate', ...candidate });
     this.dispatchEvent(new CustomEvent('message', { detail: welcome }));
@@ -182,8 +186,9 @@ export class Call extends EventTarget {
     this.dispatchEvent(new CustomEvent('state', { detail }));
   }
 
+  // Before the answer the server has nobody to do it for; what was meant for then is in the join.
   #send(message) {
-    this.#signalling?.send(message);
+    if (this.id !== null) this.#signalling?.send(message);
   }
 
   #drop() {
@@ -195,9 +200,4 @@ export class Call extends EventTarget {
     this.#peer = null;
     this.id = null;
   }
-}
-
-/** The last word of a problem's type, whichever base it has: `…/nothing-live` and `nothing_live` are the same. */
-export function problemKind(type) {
-  return String(type).split(/[/:#]/).pop().replaceAll('_', '-');
 }

@@ -83,15 +83,15 @@ export function callHelp(why, problem) {
     case 'room_ended':
       return { title: 'The room has ended', text: 'Its last participant has left.' };
     case 'server_stopping':
-      return { title: 'The server is restarting', text: 'You come back by yourself as soon as it is up.' };
+      return { title: 'The server is restarting', text: 'You will be back as soon as it is up.' };
     case 'not_connected':
-      return { title: 'No media line to the server', text: 'Perhaps a firewall keeps UDP from passing.' };
+      return { title: 'No picture and sound could be sent or received', text: 'Perhaps a firewall keeps UDP from passing.' };
     case 'vanished':
     case 'media_error':
     case 'wrong_fingerprint':
-      return { title: 'The line was interrupted', text: 'You come back by yourself.' };
+      return { title: 'The connection was interrupted', text: 'You will be back in a moment.' };
     default:
-      return { title: 'The line is away', text: 'You come back by yourself as soon as it is back.' };
+      return { title: 'Connection lost', text: 'You will be back as soon as the server can be reached.' };
   }
 }
 
@@ -108,4 +108,9 @@ export function worthAskingAlone(error, states) {
     const other = kinds.find((candidate) => candidate !== kind);
     return states[kind] === 'prompt' && states[other] === 'denied';
   });
+}
+
+/** The last word of a problem's `type`, a URI: `urn:tessera:problem:nothing-live` is `nothing-live`. */
+export function problemKind(type) {
+  return String(type).split(/[/:#]/).pop();
 }

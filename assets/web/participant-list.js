@@ -1,28 +1,7 @@
-// Who is in the room.
+// Who is in the room, on the page.
 
 import { byId, h, icon, setIcon, setText } from './dom.js';
-
-/** Up to two letters for an avatar: of the first and the last word. Pure. */
-export function initialsOf(name) {
-  const words = name.trim().split(/\s+/).filter(Boolean);
-  const letter = (word) => [...word][0]?.toLocaleUpperCase() ?? '';
-  if (words.length === 0) return '?';
-  return words.length === 1 ? letter(words[0]) : letter(words[0]) + letter(words.at(-1));
-}
-
-/** What changed between two lists of participants, for people to hear: `{joined, left}`, names. Pure. */
-export function changes(before, after) {
-  const missing = (list, other) => list.filter(({ id }) => !other.some((one) => one.id === id)).map(({ name }) => name);
-  return { joined: missing(after, before), left: missing(before, after) };
-}
-
-/** The state of a participant in words. Pure. */
-export function stateOf({ muted, audio, video }, speaking) {
-  const sound = muted ? 'muted' : audio === 'live' ? (speaking ? 'speaking' : null) : 'no microphone';
-  const sight = video === 'live' ? null : 'camera off';
-  const text = [sound, sight].filter(Boolean).join(' · ');
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
+import { initialsOf, stateOf } from './participants.js';
 
 /**
  * Fills the list of participants. `onMute(id, muted)` is asked when a row's mute button is pressed; without it there

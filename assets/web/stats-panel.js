@@ -30,7 +30,7 @@ export function statsRows({ up, down, roundTrip }, sends) {
   return rows.map(([label, above, below]) => (sends ? [label, above, below] : [label, below]));
 }
 
-/** Fills `#stats` every second while `#line` is shown. `read` returns an `RTCStatsReport` or null. */
+/** Fills `#stats` every second while `#network` is shown. `read` returns an `RTCStatsReport` or null. */
 export class StatsPanel {
   #read;
   #sends;

@@ -1,0 +1,32 @@
+// Two Chromium and two Firefox in one room: each sees all four.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { chromium, firefox } from './support/browser.mjs';
+import { eventually } from './support/eventually.mjs';
+import { Participant } from './support/participant.mjs';
+import { Server } from './support/server.mjs';
+
+test('two of each browser see four tiles', { timeout: 240_000 }, async (t) => {
+  const server = await Server.forTest(t);
+  const people = [
+    new Participant(await chromium(t, server, { colour: 'red' }), 'Anna'),
+    new Participant(await chromium(t, server, { colour: 'blue' }), 'Ben'),
+    new Participant(await firefox(t), 'Cleo'),
+    new Participant(await firefox(t), 'Dana'),
+  ];
+  for (const person of people) await person.join(server, 'studio');
+  const names = people.map(({ name }) => name);
+
+  const { participants } = await server.room('studio');
+  assert.equal(participants.filter(({ tile }) => tile).length, 4, 'four tiles on the canvas');
+  for (const person of people) {
+    await eventually(`${person.name} lists all`, async () => (await person.names()).join() === names.join());
+    await person.seesColour(server, 'studio', 'Anna', 'red', 30_000);
+    await person.seesColour(server, 'studio', 'Ben', 'blue', 30_000);
+    await person.seesChange(server, 'studio', 'Cleo', 30_000);
+    await person.seesChange(server, 'studio', 'Dana', 30_000);
+  }
+  for (const person of people) person.assertNoErrors();
+});

@@ -1,0 +1,108 @@
+// A real `tessera serve` on a free port of its own.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+import { eventually } from './eventually.mjs';
+
+const BINARY = process.env.TESSERA_BIN ?? fileURLToPath(new URL('../../../target/release/tessera', import.meta.url));
+const STOP_MS = 6000; // a graceful stop takes at most 5 s
+const LOG_LINES = 200;
+
+/** The address that servers of the tests listen on. */
+export function testHost() {
+  if (process.env.TESSERA_TEST_HOST) return process.env.TESSERA_TEST_HOST;
+  const addresses = Object.values(networkInterfaces()).flat();
+  const found = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
+  if (!found) throw new Error('no non-loopback IPv4 address; give one in TESSERA_TEST_HOST');
+  return found.address;
+}
+
+export class Server {
+  #host;
+  #port;
+  #child = null;
+  #log = [];
+
+  constructor(host, port) {
+    this.#host = host;
+    this.#port = port;
+  }
+
+  /** Starts a server and has it stopped when the test `t` is over; its log is shown if the test failed. */
+  static async forTest(t) {
+    if (!existsSync(BINARY)) throw new Error(`there is no server at ${BINARY}; give its path in TESSERA_BIN`);
+    const host = testHost();
+    const server = new Server(host, await freePort(host));
+    t.after(() => server.stop());
+    await server.start();
+    return server;
+  }
+
+  get origin() {
+    return `http://${this.#host}:${this.#port}`;
+  }
+
+  async start() {
+    const child = spawn(BINARY, ['serve', '--listen', `${this.#host}:${this.#port}`], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => this.#note(text));
+    await eventually('the server is ready', async () => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.log}`);
+      return (await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(1000) })).ok;
+    });
+  }
+
+  /** The end of what it logged. */
+  get log() {
+    return this.#log.join('');
+  }
+
+  /** Ends it without goodbye, as a crash does. */
+  async crash() {
+    await this.#end('SIGKILL');
+  }
+
+  async stop() {
+    await this.#end('SIGTERM');
+  }
+
+  /** The room as `GET /api/rooms/{room}` shows it. */
+  async room(room) {
+    const answer = await fetch(`${this.origin}/api/rooms/${room}`, { signal: AbortSignal.timeout(5000) });
+    if (!answer.ok) throw new Error(`/api/rooms/${room}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  #note(text) {
+    this.#log.push(text);
+    this.#log.splice(0, this.#log.length - LOG_LINES);
+  }
+
+  async #end(signal) {
+    const child = this.#child;
+    this.#child = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, 'exit');
+    child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await exit;
+    clearTimeout(late);
+  }
+}
+
+async function freePort(host) {
+  const probe = createServer().listen(0, host);
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
