@@ -265,7 +265,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
             ssrc: ((peer.bits() >> 33) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
         }
     };
-    offer.media.iter().enumerate().map(track).collect()
+    offer.media().iter().enumerate().map(track).collect()
 }
 
 fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) -> Result<(), GraphError> {
