@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::time::{sleep_until, timeout_at};
 use warp::ws::Message;
 
@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000
 const BURST: u32 = 4 * MESSAGES_PER_SECOND;
 /// Candidates that may wait for the answer.
 const MAX_EARLY: usize = 256;
+/// How long the queue to a client may stay full.
+const SLOW: Duration = Duration::from_secs(2);
 /// Longest text of an error that quotes what the client sent, in characters.
 const MAX_DETAIL: usize = 200;
 
@@ -134,7 +136,8 @@ impl Conversation {
         &mut self,
         incoming: &mut (impl Stream<Item = Result<Message, warp::Error>> + Unpin),
     ) -> Result<std::convert::Infallible, End> {
-        self.say(&self.welcome())?;
+        let welcome = self.welcome();
+        self.say(&welcome).await?;
         let app = Arc::clone(&self.app);
         loop {
             let (read_from, deadline) = (self.read_from.into(), (self.heard.max(self.read_from) + IDLE).into());
@@ -147,13 +150,13 @@ impl Conversation {
                 // The room's news first: a client that talks a lot must not keep its own events waiting.
                 biased;
                 news = self.seat.news() => self.hear(news).await?,
-                () = app.stopping(), if !inside => return Err(self.closed(CloseReason::ServerStopping)?),
+                () = app.stopping(), if !inside => return Err(self.closed(CloseReason::ServerStopping).await?),
                 message = next => match message {
                     Ok(Some(Ok(message))) => self.read(message).await?,
                     Ok(Some(Err(_))) => return Err(End::Invalid),
                     Ok(None) => return Err(End::Gone),
                     Err(_) => {
-                        self.closed(CloseReason::Vanished)?;
+                        self.closed(CloseReason::Vanished).await?;
                         return Err(End::Idle);
                     }
                 },
@@ -166,18 +169,18 @@ impl Conversation {
             News::Entered(Ok(joined)) => self.sit_down(joined).await,
             News::Entered(Err(problem)) => {
                 self.seat = Seat::Outside;
-                self.complain(&problem)
+                self.complain(&problem).await
             }
-            News::Event(None) => Err(self.closed(CloseReason::MediaError)?),
-            News::Event(Some(Event::Closed { reason })) => Err(self.closed(reason)?),
-            News::Event(Some(event)) => self.say(&event.into()),
+            News::Event(None) => Err(self.closed(CloseReason::MediaError).await?),
+            News::Event(Some(Event::Closed { reason })) => Err(self.closed(reason).await?),
+            News::Event(Some(event)) => self.say(&event.into()).await,
         }
     }
 
     async fn sit_down(&mut self, joined: Joined) -> Result<(), End> {
         let Joined { peer, answer, events } = joined;
         let before = std::mem::replace(&mut self.seat, Seat::Inside { peer, events });
-        self.say(&ServerMessage::Answer { peer, sdp: answer })?;
+        self.say(&ServerMessage::Answer { peer, sdp: answer }).await?;
         match before {
             Seat::Entering { early, .. } if !early.is_empty() => self.trickle(peer, early).await,
             _ => Ok(()),
@@ -187,9 +190,7 @@ impl Conversation {
     async fn read(&mut self, message: Message) -> Result<(), End> {
         let now = Instant::now();
         self.heard = now;
-        if let Err(wait) = self.pace.take(now) {
-            self.read_from = now + wait;
-        }
+        self.read_from = now + self.pace.take_in_advance(now);
         if message.is_close() {
             return Err(End::Gone);
         }
@@ -197,29 +198,29 @@ impl Conversation {
             return Ok(());
         }
         let Ok(text) = message.to_str() else {
-            return self.complain(&Problem::new(Kind::InvalidMessage, "messages are text"));
+            return self.complain(&Problem::new(Kind::InvalidMessage, "messages are text")).await;
         };
         match serde_json::from_str(text) {
             Ok(message) => self.obey(message).await,
             Err(error) => {
                 let detail: String = error.to_string().chars().take(MAX_DETAIL).collect();
-                self.complain(&Problem::new(Kind::InvalidMessage, detail))
+                self.complain(&Problem::new(Kind::InvalidMessage, detail)).await
             }
         }
     }
 
     async fn obey(&mut self, message: ClientMessage) -> Result<(), End> {
         match message {
-            ClientMessage::Ping => self.say(&ServerMessage::Pong),
-            ClientMessage::Join { sdp, rendition } => self.offer(Intent::Participate, sdp, rendition),
-            ClientMessage::Watch { sdp, rendition } => self.offer(Intent::View, sdp, rendition),
+            ClientMessage::Ping => self.say(&ServerMessage::Pong).await,
+            ClientMessage::Join { sdp, rendition } => self.offer(Intent::Participate, sdp, rendition).await,
+            ClientMessage::Watch { sdp, rendition } => self.offer(Intent::View, sdp, rendition).await,
             ClientMessage::Candidate(candidate) => match &mut self.seat {
                 Seat::Entering { early, .. } if early.len() < MAX_EARLY => {
                     early.push(candidate);
                     Ok(())
                 }
-                Seat::Entering { .. } => self.complain(&Problem::new(Kind::TooLarge, "too many candidates")),
-                Seat::Outside => self.complain(&not_joined()),
+                Seat::Entering { .. } => self.complain(&Problem::new(Kind::TooLarge, "too many candidates")).await,
+                Seat::Outside => self.complain(&not_joined()).await,
                 Seat::Inside { peer, .. } => {
                     let peer = *peer;
                     self.trickle(peer, vec![candidate]).await
@@ -233,17 +234,17 @@ impl Conversation {
             }
             // The room answers with the last event.
             ClientMessage::Leave if self.seat.is_inside() => self.ask(|room, peer| Command::Leave { room, peer }).await,
-            ClientMessage::Leave => Err(self.closed(CloseReason::Left)?),
+            ClientMessage::Leave => Err(self.closed(CloseReason::Left).await?),
         }
     }
 
-    fn offer(&mut self, intent: Intent, offer: String, rendition: Wanted) -> Result<(), End> {
+    async fn offer(&mut self, intent: Intent, offer: String, rendition: Wanted) -> Result<(), End> {
         if !matches!(self.seat, Seat::Outside) {
-            return self.complain(&Problem::new(Kind::AlreadyJoined, "one WebSocket is one peer"));
+            return self.complain(&Problem::new(Kind::AlreadyJoined, "one WebSocket is one peer")).await;
         }
         let limit = self.app.config.limits.sdp_bytes;
         if offer.len() > limit {
-            return self.complain(&Problem::new(Kind::TooLarge, format!("an offer has at most {limit} bytes")));
+            return self.complain(&Problem::new(Kind::TooLarge, format!("an offer has at most {limit} bytes"))).await;
         }
         let join = Join { room: self.room.clone(), name: self.name.clone(), intent, offer, rendition, trickle: true };
         let app = Arc::clone(&self.app);
@@ -260,40 +261,40 @@ impl Conversation {
     async fn ask(&mut self, command: impl FnOnce(RoomId, PeerId) -> Command) -> Result<(), End> {
         match self.seat {
             Seat::Inside { peer, .. } => self.call(command(self.room.clone(), peer)).await,
-            _ => self.complain(&not_joined()),
+            _ => self.complain(&not_joined()).await,
         }
     }
 
     async fn call(&mut self, command: Command) -> Result<(), End> {
         match self.app.call(command).await {
             Ok(_) => Ok(()),
-            Err(problem) => self.complain(&problem),
+            Err(problem) => self.complain(&problem).await,
         }
     }
 
     /// The last message.
-    fn closed(&self, reason: CloseReason) -> Result<End, End> {
-        self.say(&ServerMessage::Closed { reason })?;
+    async fn closed(&mut self, reason: CloseReason) -> Result<End, End> {
+        self.say(&ServerMessage::Closed { reason }).await?;
         Ok(End::Closed(reason))
     }
 
-    fn complain(&self, problem: &Problem) -> Result<(), End> {
+    async fn complain(&mut self, problem: &Problem) -> Result<(), End> {
         self.say(&ServerMessage::Error {
             problem: problem.uri(),
             title: problem.title().to_owned(),
             detail: problem.detail().to_owned(),
         })
+        .await
     }
 
-    fn say(&self, message: &ServerMessage) -> Result<(), End> {
-        // Maps with text keys and finite numbers always serialise.
+    async fn say(&mut self, message: &ServerMessage) -> Result<(), End> {
         let text = serde_json::to_string(message).map_err(|error| {
             tracing::error!(%error, "a message could not be written");
             End::Gone
         })?;
-        self.queue.try_send(Message::text(text)).map_err(|error| match error {
-            TrySendError::Full(_) => End::Slow,
-            TrySendError::Closed(_) => End::Gone,
+        self.queue.send_timeout(Message::text(text), SLOW).await.map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => End::Slow,
+            SendTimeoutError::Closed(_) => End::Gone,
         })
     }
 
@@ -318,4 +319,25 @@ impl Conversation {
 
 fn not_joined() -> Problem {
     Problem::new(Kind::NotJoined, "join or watch first")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::room::Rooms;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let config = Arc::new(Config::default());
+        let rooms = Rooms::new(Arc::clone(&config)).unwrap();
+        let app = App::new(config, rooms);
+        // Room for the welcome only, and nobody who takes it out.
+        let (queue, _waiting) = mpsc::channel(1);
+        let mut conversation = Conversation::new(app, "demo".parse().unwrap(), "Ada".to_owned(), queue);
+        let mut pings = stream::repeat_with(|| Ok(Message::text(r#"{"type":"ping"}"#)));
+        assert_eq!(conversation.run(&mut pings).await, End::Slow);
+    }
 }

@@ -21,15 +21,26 @@ impl TokenBucket {
 
     /// Takes a token, or says how long it takes until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        // Instants of different tasks may come in the wrong order; time then stands still for a moment.
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
-        self.filled = self.filled.max(now);
+        self.fill(now);
         if self.tokens < 1.0 {
             return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate));
         }
         self.tokens -= 1.0;
         Ok(())
+    }
+
+    /// Takes a token even if there is none yet, and says how long to wait for it before the next one is taken.
+    pub fn take_in_advance(&mut self, now: Instant) -> Duration {
+        self.fill(now);
+        self.tokens -= 1.0;
+        Duration::from_secs_f64((-self.tokens).max(0.0) / self.rate)
+    }
+
+    fn fill(&mut self, now: Instant) {
+        // Instants of different tasks may come in the wrong order; time then stands still for a moment.
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
+        self.filled = self.filled.max(now);
     }
 }
 
@@ -54,6 +65,18 @@ mod tests {
         assert_eq!(bucket.take(start), Err(Duration::from_millis(100)));
         assert_eq!(bucket.take(start + Duration::from_millis(100)), Ok(()));
         assert!(bucket.take(start + Duration::from_millis(150)).is_err());
+    }
+
+    #[test]
+    fn who_waits_as_told_keeps_the_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(50, 200, start);
+        let mut now = start;
+        for _ in 0..300 {
+            now += bucket.take_in_advance(now);
+        }
+        let took = (now - start).as_secs_f64();
+        assert!((1.99..2.01).contains(&took), "{took} s");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,16 +23,26 @@ use crate::control::{Refusal, RoomView};
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// By which door a peer came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entrance {
     Whip,
     Whep,
     Websocket,
 }
 
+impl Entrance {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+            Self::Websocket => "websocket",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct JoinLabels {
-    kind: Entrance,
+    kind: &'static str,
     /// `ok` or the name of the problem.
     result: &'static str,
 }
@@ -69,7 +79,7 @@ impl Metrics {
     }
 
     pub fn join(&self, kind: Entrance, result: &'static str) {
-        self.joins.get_or_create(&JoinLabels { kind, result }).inc();
+        self.joins.get_or_create(&JoinLabels { kind: kind.label(), result }).inc();
     }
 
     pub fn socket_opened(&self) {

@@ -20,7 +20,7 @@ pub async fn observed<B>(
     async {
         let response = answer.await?;
         let status = response.status().as_u16();
-        let ms = started.elapsed().as_millis();
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = redacted(path);
         metrics.request(status);
         // Pollers and page loads would drown the rest.

@@ -145,7 +145,7 @@ impl Problem {
     pub fn into_response(self) -> Response {
         let (_, status, title) = self.kind.row();
         let document = Document { r#type: self.uri(), title, status: status.as_u16(), detail: &self.detail };
-        // Four strings and a number always serialise.
+        // Texts and a number always serialise.
         let mut response = Response::new(serde_json::to_string(&document).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();

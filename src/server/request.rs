@@ -17,6 +17,9 @@ use crate::id::{PeerId, RoomId};
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How much of a body that is not wanted is read all the same, in bytes, and for how long.
+const MAX_DISCARDED: usize = 1024 * 1024;
+const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 /// Longest name of a participant, in characters.
 const MAX_NAME: usize = 64;
 /// What somebody without a name is called.
@@ -49,7 +52,17 @@ fn whole_chunks<B: Buf>(
 
 impl Request {
     /// The whole body, if it has this media type (parameters and case do not matter) and at most `limit` bytes.
-    pub async fn body(self, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
+    pub async fn body(mut self, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
+        let result = tokio::time::timeout(BODY_DEADLINE, self.read(media_type, limit)).await.unwrap_or_else(|_| {
+            Err(Problem::new(Kind::BodyTimeout, format!("the body took more than {} s", BODY_DEADLINE.as_secs())))
+        });
+        if result.is_err() {
+            self.discard().await;
+        }
+        result
+    }
+
+    async fn read(&mut self, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
         let given = self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let essence = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         if !essence.eq_ignore_ascii_case(media_type.as_bytes()) {
@@ -60,21 +73,30 @@ impl Request {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let mut chunks = self.body;
-        let read = async {
-            let mut whole = BytesMut::new();
-            while let Some(chunk) = chunks.next().await {
-                let chunk = chunk.map_err(|_| Problem::new(Kind::MalformedBody, "the body broke off"))?;
-                if whole.len() + chunk.len() > limit {
-                    return Err(too_large());
-                }
-                whole.extend_from_slice(&chunk);
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.body.next().await {
+            let chunk = chunk.map_err(|_| Problem::new(Kind::MalformedBody, "the body broke off"))?;
+            if whole.len() + chunk.len() > limit {
+                return Err(too_large());
             }
-            Ok(whole.freeze())
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads on for a moment: a client that still writes when the connection is reset might never see why.
+    async fn discard(mut self) {
+        let rest = async {
+            let mut left = MAX_DISCARDED;
+            while let Some(Ok(chunk)) = self.body.next().await {
+                left = left.saturating_sub(chunk.len());
+                if left == 0 {
+                    break;
+                }
+            }
         };
-        tokio::time::timeout(BODY_DEADLINE, read).await.unwrap_or_else(|_| {
-            Err(Problem::new(Kind::BodyTimeout, format!("the body took more than {} s", BODY_DEADLINE.as_secs())))
-        })
+        // Over its time it is as good as read.
+        let _ = tokio::time::timeout(DISCARD_DEADLINE, rest).await;
     }
 
     /// A JSON body.

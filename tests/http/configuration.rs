@@ -1,0 +1,30 @@
+//! A configuration that cannot be used ends the program at once, and the message names the key.
+
+use crate::program::tessera;
+
+#[track_caller]
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = tessera(arguments).envs(environment.iter().copied()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn mistakes_are_named() {
+    let serve = |setting: &str| refused(&["serve", "--set", setting], &[]);
+    assert!(serve("video.colour=red").contains("there is no key video.colour"));
+    assert!(serve("video.width=1279").contains("video.width: is 1279, which is odd"));
+    assert!(serve("ice.turn=turn:turn.example.net").contains("ice.turn_secret: is missing"));
+    assert!(refused(&["serve"], &[("TESSERA_VIDEO_COLOUR", "red")]).contains("TESSERA_VIDEO_COLOUR"));
+    assert!(refused(&["serve", "--listen", "nowhere"], &[]).contains("server.listen"));
+    assert!(refused(&["serve", "--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml cannot be read"));
+    assert!(refused(&["serve"], &[("TESSERA_CONFIG", "/nonexistent.toml")]).contains("cannot be read"));
+    assert!(serve("server.log=a=b=c").contains("server.log"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert!(refused(&["serve", "--listen", &address], &[]).contains(&format!("cannot listen on {address}")));
+}

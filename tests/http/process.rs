@@ -1,0 +1,49 @@
+//! How the program ends.
+
+use std::time::{Duration, Instant};
+
+use crate::program::{OFFER, Program};
+
+#[test]
+fn both_signals_end_it_in_time_and_well() {
+    for signal in ["TERM", "INT"] {
+        let mut program = Program::start(&[]);
+        assert_eq!(program.post_sdp("/whip/demo", OFFER).status, 201);
+        let asked = Instant::now();
+        program.signal(signal);
+        assert_eq!(program.ended().code(), Some(0));
+        assert!(asked.elapsed() < Duration::from_secs(5), "{signal} took {:?}", asked.elapsed());
+        assert!(program.log().contains("stopped"));
+    }
+}
+
+#[test]
+fn an_open_connection_does_not_hold_it() {
+    let mut program = Program::start(&[]);
+    // A request that never comes to its end.
+    let mut line = std::net::TcpStream::connect(&program.address).unwrap();
+    std::io::Write::write_all(
+        &mut line,
+        b"POST /whip/demo HTTP/1.1\r\nhost: x\r\ncontent-type: application/sdp\r\ncontent-length: 9\r\n\r\nv=0",
+    )
+    .unwrap();
+    assert_eq!(program.get("/healthz").status, 200);
+    let asked = Instant::now();
+    program.signal("TERM");
+    assert_eq!(program.ended().code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
+}
+
+#[test]
+fn logs_can_be_json() {
+    let mut program = Program::start(&["server.log_format=json"]);
+    program.post_sdp("/whip/demo", "hello");
+    program.signal("TERM");
+    program.ended();
+    let log = program.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let request = lines.iter().find(|line| line["message"] == "request").expect("requests are logged");
+    assert_eq!((request["path"].as_str(), request["status"].as_u64()), (Some("/whip/demo"), Some(400)));
+    assert_eq!(request["span"]["room"], "demo");
+    assert!(request["ms"].is_u64() && request["method"] == "POST");
+}

@@ -1,0 +1,145 @@
+//! Starts `tessera serve` and asks it things. What is started here ends with the test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, Request, StatusCode};
+
+/// How long anything in these tests may take before it counts as hung.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An offer as a browser that only sends makes it: VP8 and Opus, bundled, no candidates yet.
+pub const OFFER: &str = include_str!("offer.sdp");
+
+pub struct Program {
+    child: Child,
+    /// `127.0.0.1:…`
+    pub address: String,
+    log: mpsc::Receiver<String>,
+    agent: Agent,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Asserts that this is a problem document (RFC 9457) of this status and kind.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, name: &str) -> &Self {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let document = self.json();
+        assert_eq!(document["type"], format!("urn:tessera:problem:{name}"));
+        assert_eq!(document["status"], status);
+        assert!(document["title"].is_string() && document["detail"].is_string(), "{document}");
+        self
+    }
+}
+
+/// A command that does not see this process's own settings.
+pub fn tessera(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TESSERA_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+impl Program {
+    /// Starts the server with these settings (`section.key=value`) and waits until it listens.
+    pub fn start(settings: &[&str]) -> Self {
+        let mut command = tessera(&["serve", "--listen", "127.0.0.1:0"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, log) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let deadline = Instant::now() + PATIENCE;
+        let address = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = log.recv_timeout(left).expect("the server says where it listens");
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                // In JSON more follows.
+                break address.split('"').next().unwrap_or_default().to_owned();
+            }
+        };
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        Self { child, address, log, agent: config.max_redirects(0).build().into() }
+    }
+
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = if body.is_empty() {
+            self.agent.run(request.body(()).unwrap()).unwrap()
+        } else {
+            self.agent.run(request.body(body).unwrap()).unwrap()
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.body_mut().read_to_vec().unwrap() }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], b"")
+    }
+
+    pub fn post_sdp(&self, path: &str, body: &str) -> Answer {
+        self.ask("POST", path, &[("content-type", "application/sdp")], body.as_bytes())
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end of the process, and how it ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Everything logged since it listened; only after its end.
+    pub fn log(&self) -> String {
+        self.log.iter().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
