@@ -20,6 +20,10 @@ pub struct Cli {
 pub enum Task {
     /// Run the server.
     Serve(ServeFlags),
+    /// Join a room with real WebRTC participants, for demonstrations and load.
+    Bots(BotsFlags),
+    /// Show or check the media graph as it would be run.
+    Pipelines(PipelinesFlags),
 }
 
 /// Where the configuration comes from, for every task.

@@ -38,6 +38,9 @@ enum Failure {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
+        // PLACEHOLDER: tessera::bots::run(flags.load()?.bots), tessera::media::template by flags.action
+        Task::Bots(flags) => flags.load().map(drop).map_err(Failure::from),
+        Task::Pipelines(flags) => flags.load().map(drop).map_err(Failure::from),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
