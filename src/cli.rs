@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bots::BotsArgs;
 use crate::config::Config;
 use crate::settings::{self, SettingsError};
 
@@ -21,7 +22,7 @@ pub enum Task {
     /// Run the server.
     Serve(ServeFlags),
     /// Join a room with real WebRTC participants, for demonstrations and load.
-    Bots(BotsFlags),
+    Bots(BotsArgs),
     /// Show or check the media graph as it would be run.
     Pipelines(PipelinesFlags),
 }
@@ -50,32 +51,11 @@ pub struct Overrides {
 #[derive(Debug, Args)]
 pub struct ServeFlags {
     /// Address and port of HTTP [default: 127.0.0.1:8080] [key: server.listen, env: TESSERA_SERVER_LISTEN]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "TESSERA_LISTEN")]
     listen: Option<String>,
     /// The server's address behind 1:1 NAT [key: ice.public_address, env: TESSERA_ICE_PUBLIC_ADDRESS]
     #[arg(long, value_name = "IP")]
     public_address: Option<String>,
-    #[command(flatten)]
-    overrides: Overrides,
-}
-
-#[derive(Debug, Args)]
-pub struct BotsFlags {
-    /// URL of the server to join [default: http://127.0.0.1:8080] [key: bots.server, env: TESSERA_BOTS_SERVER]
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// Room to join [default: demo] [key: bots.room, env: TESSERA_BOTS_ROOM]
-    #[arg(long, value_name = "NAME")]
-    room: Option<String>,
-    /// How many join [default: 4] [key: bots.count, env: TESSERA_BOTS_COUNT]
-    #[arg(long, value_name = "N")]
-    count: Option<String>,
-    /// File that they play; without one they send colours and tones [key: bots.video, env: TESSERA_BOTS_VIDEO]
-    #[arg(long, value_name = "FILE")]
-    video: Option<String>,
-    /// How long they stay; 0 is until they are stopped [key: bots.seconds, env: TESSERA_BOTS_SECONDS]
-    #[arg(long, value_name = "N")]
-    seconds: Option<String>,
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -106,19 +86,6 @@ impl ServeFlags {
     /// The configuration with these flags over it.
     pub fn load(self) -> Result<Config, SettingsError> {
         self.overrides.load([("server.listen", self.listen), ("ice.public_address", self.public_address)])
-    }
-}
-
-impl BotsFlags {
-    /// The configuration with these flags over it.
-    pub fn load(self) -> Result<Config, SettingsError> {
-        self.overrides.load([
-            ("bots.server", self.server),
-            ("bots.room", self.room),
-            ("bots.count", self.count),
-            ("bots.video", self.video),
-            ("bots.seconds", self.seconds),
-        ])
     }
 }
 

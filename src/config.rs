@@ -21,7 +21,6 @@ pub struct Config {
     /// The ladder, from the best to the smallest.
     pub renditions: Vec<Rendition>,
     pub limits: Limits,
-    pub bots: Bots,
 }
 
 /// The HTTP side.
@@ -125,20 +124,6 @@ pub struct Limits {
     pub linger: u32,
 }
 
-/// What `tessera bots` does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Bots {
-    /// `http://` or `https://` URL of the server that they join.
-    pub server: String,
-    pub room: String,
-    pub count: usize,
-    /// A file that they play, over and over; without one they send pictures and tones of their own.
-    pub video: Option<PathBuf>,
-    /// How long they stay; 0 is until they are stopped.
-    pub seconds: u64,
-}
-
 impl Default for Config {
     fn default() -> Self {
         let rendition =
@@ -154,7 +139,6 @@ impl Default for Config {
                 rendition("low", 320, 180, 15, 150_000),
             ],
             limits: Limits::default(),
-            bots: Bots::default(),
         }
     }
 }
@@ -209,12 +193,6 @@ impl Default for Limits {
             joins_per_second: 50,
             linger: 30,
         }
-    }
-}
-
-impl Default for Bots {
-    fn default() -> Self {
-        Self { server: "http://127.0.0.1:8080".to_owned(), room: "demo".to_owned(), count: 4, video: None, seconds: 0 }
     }
 }
 

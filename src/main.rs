@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tessera::bots::{BotsArgs, BotsError};
 use tessera::cli::{Cli, ServeFlags, Task};
 use tessera::config::{Config, LogFormat, Server};
 use tessera::room::Rooms;
@@ -31,6 +32,8 @@ enum Failure {
     Runtime(std::io::Error),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Bots(#[from] BotsError),
     #[error("the rooms do not start: {0}")]
     Rooms(String),
 }
@@ -38,8 +41,8 @@ enum Failure {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
-        // PLACEHOLDER: tessera::bots::run(flags.load()?.bots), tessera::media::template by flags.action
-        Task::Bots(flags) => flags.load().map(drop).map_err(Failure::from),
+        Task::Bots(arguments) => bots(arguments),
+        // PLACEHOLDER: tessera::media::Templates by flags.action
         Task::Pipelines(flags) => flags.load().map(drop).map_err(Failure::from),
     };
     match result {
@@ -63,6 +66,14 @@ fn serve(flags: ServeFlags) -> Result<(), Failure> {
     let result = runtime.block_on(serve_until_signal(Arc::new(config)));
     runtime.shutdown_timeout(RUNTIME_DEADLINE);
     result
+}
+
+fn bots(arguments: BotsArgs) -> Result<(), Failure> {
+    log_to_stderr(&Server::default())?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    let result = runtime.block_on(tessera::bots::run(arguments));
+    runtime.shutdown_timeout(RUNTIME_DEADLINE);
+    Ok(result?)
 }
 
 async fn serve_until_signal(config: Arc<Config>) -> Result<(), Failure> {

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Bots, Config, Ice, InvalidConfig, Server};
+use crate::config::{Config, Ice, InvalidConfig, Server};
 
 const PREFIX: &str = "TESSERA_";
-/// Variables with the prefix that are no keys: the file's own name, and what belongs to the tests.
-const CONFIG_VARIABLE: &str = "TESSERA_CONFIG";
-const TEST_PREFIX: &str = "TESSERA_TEST_";
+/// Variables with the prefix that are no keys: flags that the command line reads itself, the bots' arguments, and what the
+/// scripts and tests tell each other.
+const OTHER: [&str; 4] = ["TESSERA_CONFIG", "TESSERA_LISTEN", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
+const OTHER_PREFIXES: [&str; 2] = ["TESSERA_BOTS_", "TESSERA_TEST_"];
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +97,6 @@ fn shape() -> Table {
             public_address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             ..Ice::default()
         },
-        bots: Bots { video: Some(PathBuf::new()), ..Bots::default() },
         ..Config::default()
     };
     Table::try_from(full).expect("a configuration is made of tables, texts, numbers and lists")
@@ -133,7 +133,8 @@ fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
 
 /// The key that a variable of the environment sets; `None` for those that are none of our business.
 fn key_of_variable(shape: &Table, name: &str) -> Result<Option<String>, SettingsError> {
-    if !name.starts_with(PREFIX) || name == CONFIG_VARIABLE || name.starts_with(TEST_PREFIX) {
+    let other = OTHER.contains(&name) || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if !name.starts_with(PREFIX) || other {
         return Ok(None);
     }
     let key = keys(shape).find(|key| variable(key) == name);
@@ -273,6 +274,7 @@ mod tests {
             ("TESSERA_VIDEO_FIT", "fit"),
             ("TESSERA_RENDITIONS", "[{ name = \"only\", width = 640, height = 360, fps = 25, bitrate = 400000 }]"),
             ("TESSERA_TEST_ANYTHING", "is the tests' own"),
+            ("TESSERA_BOTS_COUNT", "is the bots' own"),
             ("TESSERA_CONFIG", "is read elsewhere"),
         ];
         let config = load_text("", &environment, &[]).unwrap();

@@ -44,8 +44,7 @@ impl Config {
         within("video.fps", self.video.fps, &FRAME_RATES)?;
         audio(&self.audio)?;
         ladder(&self.renditions)?;
-        limits(&self.limits)?;
-        require(self.bots.count >= 1, "bots.count", "has to be at least 1")
+        limits(&self.limits)
     }
 }
 
