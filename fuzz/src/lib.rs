@@ -3,14 +3,16 @@
 
 use tessera::media::sdp::{Advertise, IceCandidate, Kind, Offer, finish_answer};
 use tessera::protocol::ClientMessage;
+use tessera::server::sdpfrag::Fragment;
 
 /// A target and its name, which is that of its directory in `corpus/`.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("sdp_offer", sdp_offer),
     ("sdp_answer", sdp_answer),
     ("ice_candidate", ice_candidate),
+    ("sdpfrag", sdpfrag),
     ("client_message", client_message),
 ];
 
@@ -65,6 +67,14 @@ pub fn ice_candidate(data: &[u8]) {
     let canonical = candidate.to_string();
     assert!(!canonical.contains(char::is_control));
     assert_eq!(IceCandidate::parse(&canonical), Ok(candidate));
+}
+
+/// A fragment holds no more than its bounds, and each of its candidates is one line.
+pub fn sdpfrag(data: &[u8]) {
+    let Ok(fragment) = Fragment::parse(data) else { return };
+    assert!(fragment.candidates.len() <= 64);
+    assert!(fragment.candidates.iter().all(|candidate| !candidate.contains(['\r', '\n'])));
+    fragment.candidates.iter().for_each(|candidate| ice_candidate(candidate.as_bytes()));
 }
 
 /// A message that is understood means the same when it is sent again.

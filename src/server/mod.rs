@@ -13,7 +13,7 @@ mod observe;
 mod pages;
 mod problem;
 mod request;
-mod sdpfrag;
+pub mod sdpfrag;
 mod session;
 mod sessions;
 mod socket;

@@ -112,7 +112,7 @@ struct Transport {
 }
 
 impl Transport {
-    fn read(media: &Media, section: &Section) -> Result<Self, AnswerError> {
+    fn read(media: &Media, section: &Section<'_>) -> Result<Self, AnswerError> {
         let value = |attribute| single(media, section, attribute);
         let wrong = |attribute| AnswerError::Missing { kind: media.kind.name(), attribute };
         let (ufrag, pwd) = (value("ice-ufrag")?, value("ice-pwd")?);
@@ -145,7 +145,7 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn read(media: &Media, section: &Section) -> Result<Self, AnswerError> {
+    fn read(media: &Media, section: &Section<'_>) -> Result<Self, AnswerError> {
         let kind = media.kind.name();
         let mut words = section.media.split(' ').filter(|word| !word.is_empty());
         let (answered_kind, port) = (words.next(), words.next());
@@ -177,7 +177,7 @@ impl Chosen {
     }
 
     /// The attributes that tell of what the server sends.
-    fn sent(&self, media: &Media, section: &Section) -> Vec<String> {
+    fn sent(&self, media: &Media, section: &Section<'_>) -> Vec<String> {
         if !self.direction.sends() {
             return Vec::new();
         }

@@ -66,7 +66,7 @@ impl Offer {
     }
 }
 
-fn read_media(section: &Section, session: &Section) -> Result<Media, SdpError> {
+fn read_media(section: &Section<'_>, session: &Section<'_>) -> Result<Media, SdpError> {
     let mut words = section.media.split(' ').filter(|word| !word.is_empty());
     let (Some(kind), Some(port), Some(protocol)) = (words.next(), words.next(), words.next()) else {
         return malformed("an m-line is not of the form <media> <port> <protocol> <format>…");
@@ -178,7 +178,7 @@ fn by_payload_type<'a>(section: &Section<'a>, name: &str) -> BTreeMap<u8, &'a st
     values
 }
 
-pub(super) fn feedback(section: &Section, pt: u8) -> Feedback {
+pub(super) fn feedback(section: &Section<'_>, pt: u8) -> Feedback {
     let mut feedback = Feedback::default();
     for (target, message) in section.all("rtcp-fb").filter_map(|value| value.split_once(' ')) {
         if target != "*" && number(target) != Some(pt) {
@@ -195,7 +195,7 @@ pub(super) fn feedback(section: &Section, pt: u8) -> Feedback {
     feedback
 }
 
-pub(super) fn direction(section: &Section) -> Result<Option<Direction>, SdpError> {
+pub(super) fn direction(section: &Section<'_>) -> Result<Option<Direction>, SdpError> {
     let mut directions = Direction::ALL.into_iter().filter(|direction| section.has(direction.name()));
     let first = directions.next();
     if directions.next().is_some() {
@@ -205,7 +205,7 @@ pub(super) fn direction(section: &Section) -> Result<Option<Direction>, SdpError
 }
 
 /// The extensions that are made use of. Those with a direction of their own are left out.
-pub(super) fn extensions(kind: Kind, section: &Section, session: &Section) -> Result<Vec<Extension>, SdpError> {
+pub(super) fn extensions(kind: Kind, section: &Section<'_>, session: &Section<'_>) -> Result<Vec<Extension>, SdpError> {
     let mut extensions: Vec<Extension> = Vec::new();
     for value in section.all("extmap").chain(session.all("extmap")) {
         let mut words = value.split(' ').filter(|word| !word.is_empty());
@@ -223,7 +223,7 @@ pub(super) fn extensions(kind: Kind, section: &Section, session: &Section) -> Re
 }
 
 /// The sources with a name (`cname`), without those that only group others.
-pub(super) fn ssrcs(section: &Section) -> Result<Vec<u32>, SdpError> {
+pub(super) fn ssrcs(section: &Section<'_>) -> Result<Vec<u32>, SdpError> {
     let mut ssrcs = Vec::new();
     for (ssrc, attribute) in section.all("ssrc").filter_map(|value| value.split_once(' ')) {
         let Some(ssrc) = number(ssrc).filter(|ssrc| *ssrc != 0) else {
@@ -259,7 +259,7 @@ fn check_bundled_numbers(media: &[Media]) -> Result<(), SdpError> {
 }
 
 /// The index of the tagged m-line, and whether there is a group at all.
-fn read_group(session: &Section, media: &[Media]) -> Result<(usize, bool), SdpError> {
+fn read_group(session: &Section<'_>, media: &[Media]) -> Result<(usize, bool), SdpError> {
     let mut groups = session.all("group").filter_map(|group| {
         let mut words = group.split(' ').filter(|word| !word.is_empty());
         (words.next() == Some("BUNDLE")).then_some(words)
@@ -292,7 +292,7 @@ fn inherited<'a>(section: &Section<'a>, session: &Section<'a>, name: &str) -> Re
     Ok(section.single(name)?.or(session.single(name)?))
 }
 
-fn read_ice(section: &Section, session: &Section) -> Result<IceCredentials, SdpError> {
+fn read_ice(section: &Section<'_>, session: &Section<'_>) -> Result<IceCredentials, SdpError> {
     let (Some(ufrag), Some(pwd)) = (inherited(section, session, "ice-ufrag")?, inherited(section, session, "ice-pwd")?)
     else {
         return unsupported("there is no a=ice-ufrag or no a=ice-pwd");
@@ -306,7 +306,7 @@ fn read_ice(section: &Section, session: &Section) -> Result<IceCredentials, SdpE
     Ok(IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() })
 }
 
-fn read_setup(section: &Section, session: &Section) -> Result<Setup, SdpError> {
+fn read_setup(section: &Section<'_>, session: &Section<'_>) -> Result<Setup, SdpError> {
     match inherited(section, session, "setup")? {
         // The default of RFC 4145.
         None => Ok(Setup::Active),
@@ -315,7 +315,7 @@ fn read_setup(section: &Section, session: &Section) -> Result<Setup, SdpError> {
     }
 }
 
-fn read_fingerprints(section: &Section, session: &Section) -> Result<Vec<Fingerprint>, SdpError> {
+fn read_fingerprints(section: &Section<'_>, session: &Section<'_>) -> Result<Vec<Fingerprint>, SdpError> {
     let source = if section.has("fingerprint") { section } else { session };
     if !source.has("fingerprint") {
         return unsupported("there is no a=fingerprint: media is only taken and sent encrypted, by DTLS-SRTP");
@@ -331,7 +331,7 @@ fn read_fingerprints(section: &Section, session: &Section) -> Result<Vec<Fingerp
     Ok(fingerprints)
 }
 
-fn usable_candidates(section: &Section) -> impl Iterator<Item = IceCandidate> {
+fn usable_candidates(section: &Section<'_>) -> impl Iterator<Item = IceCandidate> {
     let candidates = section.all("candidate").take(MAX_CANDIDATES);
     let parsed = candidates.filter_map(|value| IceCandidate::parse(&format!("candidate:{value}")).ok());
     parsed.filter(IceCandidate::usable)

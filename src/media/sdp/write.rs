@@ -79,7 +79,7 @@ pub(super) fn write_session(out: &mut String, id: &str, group: Option<&[&str]>) 
 }
 
 impl MediaSection<'_> {
-    pub fn write(&self, out: &mut String, transport: &TransportLines) -> fmt::Result {
+    pub fn write(&self, out: &mut String, transport: &TransportLines<'_>) -> fmt::Result {
         let Payload { number, format, feedback, rtx } = self.payload;
         write!(out, "m={} 9 {} {number}", self.kind.name(), self.protocol.name())?;
         if let Some(rtx) = rtx {
