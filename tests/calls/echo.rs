@@ -12,7 +12,7 @@ use gstreamer_webrtc as gst_webrtc;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) struct Echo {
+pub struct Echo {
     pipeline: gst::Pipeline,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Echo {
 
 impl Echo {
     /// Answers with all candidates.
-    pub(super) fn answer(offer: &str) -> (Self, String) {
+    pub fn answer(offer: &str) -> (Self, String) {
         gst::init().unwrap();
         let mut text = "webrtcbin name=web bundle-policy=max-bundle latency=20".to_owned();
         let lines: Vec<&str> = offer.lines().filter(|line| line.starts_with("m=")).collect();
@@ -76,7 +76,7 @@ impl Echo {
     }
 
     /// Counts the datagrams that come from now on.
-    pub(super) fn count_received(&self) -> Arc<AtomicU64> {
+    pub fn count_received(&self) -> Arc<AtomicU64> {
         let count = Arc::new(AtomicU64::new(0));
         for element in self.pipeline.iterate_recurse() {
             let element = element.unwrap();
