@@ -54,11 +54,11 @@ impl Echo {
                 Self::send_back(&pipeline, pad);
             }
         });
-        let (sender, gathered) = mpsc::channel();
+        let (sender, gathered) = mpsc::sync_channel(1);
         web.connect_notify(Some("ice-gathering-state"), move |web, _| {
             let state: gst_webrtc::WebRTCICEGatheringState = web.property("ice-gathering-state");
             if state == gst_webrtc::WebRTCICEGatheringState::Complete {
-                let _ = sender.send(());
+                let _ = sender.try_send(());
             }
         });
         echo.pipeline.set_state(gst::State::Playing).unwrap();
@@ -110,9 +110,9 @@ impl Echo {
 }
 
 fn promised(start: impl FnOnce(gst::Promise)) -> Option<gst::Structure> {
-    let (sender, reply) = mpsc::channel();
+    let (sender, reply) = mpsc::sync_channel(1);
     start(gst::Promise::with_change_func(move |reply| {
-        let _ = sender.send(reply.unwrap().map(ToOwned::to_owned));
+        let _ = sender.try_send(reply.unwrap().map(ToOwned::to_owned));
     }));
     reply.recv_timeout(PATIENCE).expect("the promise is kept")
 }
