@@ -203,7 +203,11 @@ impl Templates {
     }
 
     /// A pipeline made of the template's text, its elements directly in it.
-    pub(super) fn pipeline(&self, name: &'static str, values: &[(&str, String)]) -> Result<gst::Pipeline, TemplateError> {
+    pub(super) fn pipeline(
+        &self,
+        name: &'static str,
+        values: &[(&str, String)],
+    ) -> Result<gst::Pipeline, TemplateError> {
         let text = self.get(name)?.render(values)?;
         let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
         let parsed = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS).map_err(refused)?;

@@ -9,8 +9,6 @@ mod file;
 mod inbound;
 mod negotiation;
 mod synthetic;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 use std::sync::mpsc;

@@ -12,7 +12,7 @@ use gstreamer_webrtc as gst_webrtc;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) struct Echo {
+pub struct Echo {
     pipeline: gst::Pipeline,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Echo {
 
 impl Echo {
     /// Answers with all candidates.
-    pub(super) fn answer(offer: &str) -> (Self, String) {
+    pub fn answer(offer: &str) -> (Self, String) {
         gst::init().unwrap();
         let mut text = "webrtcbin name=web bundle-policy=max-bundle latency=20".to_owned();
         let lines: Vec<&str> = offer.lines().filter(|line| line.starts_with("m=")).collect();
@@ -54,11 +54,11 @@ impl Echo {
                 Self::send_back(&pipeline, pad);
             }
         });
-        let (sender, gathered) = mpsc::channel();
+        let (sender, gathered) = mpsc::sync_channel(1);
         web.connect_notify(Some("ice-gathering-state"), move |web, _| {
             let state: gst_webrtc::WebRTCICEGatheringState = web.property("ice-gathering-state");
             if state == gst_webrtc::WebRTCICEGatheringState::Complete {
-                let _ = sender.send(());
+                let _ = sender.try_send(());
             }
         });
         echo.pipeline.set_state(gst::State::Playing).unwrap();
@@ -76,7 +76,7 @@ impl Echo {
     }
 
     /// Counts the datagrams that come from now on.
-    pub(super) fn count_received(&self) -> Arc<AtomicU64> {
+    pub fn count_received(&self) -> Arc<AtomicU64> {
         let count = Arc::new(AtomicU64::new(0));
         for element in self.pipeline.iterate_recurse() {
             let element = element.unwrap();
@@ -110,9 +110,9 @@ impl Echo {
 }
 
 fn promised(start: impl FnOnce(gst::Promise)) -> Option<gst::Structure> {
-    let (sender, reply) = mpsc::channel();
+    let (sender, reply) = mpsc::sync_channel(1);
     start(gst::Promise::with_change_func(move |reply| {
-        let _ = sender.send(reply.unwrap().map(ToOwned::to_owned));
+        let _ = sender.try_send(reply.unwrap().map(ToOwned::to_owned));
     }));
     reply.recv_timeout(PATIENCE).expect("the promise is kept")
 }
