@@ -15,6 +15,7 @@ pub mod media;
 pub mod mix_minus;
 pub mod pcm;
 pub mod peer;
+pub mod pipelines;
 pub mod playout;
 pub mod probe;
 pub mod protocol;

@@ -1,6 +1,6 @@
 //! Arguments, configuration, logs; then the server until a signal ends it.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use tessera::bots::{BotsArgs, BotsError};
-use tessera::cli::{Cli, ServeFlags, Task};
+use tessera::cli::{Cli, PipelinesFlags, ServeFlags, Task};
 use tessera::config::{Config, LogFormat, Server};
-use tessera::room::Rooms;
+use tessera::media::Templates;
+use tessera::pipelines::PipelinesError;
+use tessera::room::{Rooms, RoomsError};
 use tessera::settings::SettingsError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,16 +36,19 @@ enum Failure {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Bots(#[from] BotsError),
-    #[error("the rooms do not start: {0}")]
-    Rooms(String),
+    #[error(transparent)]
+    Rooms(#[from] RoomsError),
+    #[error(transparent)]
+    Pipelines(#[from] PipelinesError),
+    #[error("nothing can be printed: {0}")]
+    Print(std::io::Error),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
         Task::Bots(arguments) => bots(arguments),
-        // PLACEHOLDER: tessera::media::Templates by flags.action
-        Task::Pipelines(flags) => flags.load().map(drop).map_err(Failure::from),
+        Task::Pipelines(flags) => pipelines(flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,12 +81,19 @@ fn bots(arguments: BotsArgs) -> Result<(), Failure> {
     Ok(result?)
 }
 
+fn pipelines(flags: PipelinesFlags) -> Result<(), Failure> {
+    let config = flags.load()?;
+    let templates = Templates::load(config.server.pipelines.as_deref()).map_err(PipelinesError::from)?;
+    let text = tessera::pipelines::run(flags.action, &templates)?;
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::Print)
+}
+
 async fn serve_until_signal(config: Arc<Config>) -> Result<(), Failure> {
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
-    let rooms = Rooms::new(Arc::clone(&config)).map_err(|error| Failure::Rooms(error.to_string()))?;
+    let rooms = Rooms::new(Arc::clone(&config))?;
     let address = listener.local_addr().map_err(|source| Failure::Listen { address, source })?;
     tracing::info!("listening on http://{address}");
     tessera::server::run(listener, config, rooms, stop_signal(terminate, interrupt)).await;

@@ -197,6 +197,8 @@ pub(super) const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use gstreamer_video::prelude::*;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,42 @@
+//! `tessera pipelines`: the media graph as it would be run, for people.
+
+use std::fmt::Write as _;
+
+use crate::cli::PipelinesAction;
+use crate::media::{MediaError, TemplateError, Templates};
+
+/// Why there is nothing to show, or something is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelinesError {
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// All that the check found, a line each.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Carries the action out; the text is what to print.
+pub fn run(action: PipelinesAction, templates: &Templates) -> Result<String, PipelinesError> {
+    match action {
+        PipelinesAction::List => {
+            let mut list = String::new();
+            for name in templates.names() {
+                let keys = templates.get(name)?.keys().join(" ");
+                // Writing to a String cannot fail.
+                let _ = writeln!(list, "{name:<20} {keys}");
+            }
+            Ok(list)
+        }
+        PipelinesAction::Print { name, values } => {
+            let values: Vec<(&str, String)> = values.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+            Ok(format!("{}\n", templates.get(&name)?.render(&values)?))
+        }
+        PipelinesAction::Check => {
+            crate::media::init()?;
+            templates.check().map_err(PipelinesError::Broken)?;
+            Ok(format!("{} pipelines are whole\n", templates.names().count()))
+        }
+    }
+}
