@@ -43,6 +43,15 @@ impl Encoder {
         Ok(encoder)
     }
 
+    /// Encodes the next 20 ms so that little of it depends on what the decoder heard before, at some cost in quality: for a
+    /// decoder that was fed by another encoder until now.
+    pub(super) fn encode_independently(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
+        self.0.set_prediction_disabled(true)?;
+        let packet = self.encode(frame);
+        self.0.set_prediction_disabled(false)?;
+        packet
+    }
+
     /// Encodes the next 20 ms.
     pub(super) fn encode(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
         let mut packet = [0; MAX_PACKET];

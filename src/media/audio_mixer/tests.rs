@@ -1,0 +1,4 @@
+//! The mixer in virtual time: real Opus, simulated lines, no threads.
+
+mod sound;
+mod switching;
