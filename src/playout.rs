@@ -39,6 +39,9 @@ const IDLE_AFTER: i64 = 2 * SAMPLE_RATE as i64;
 
 /// What decodes a voice's packets.
 pub trait Decode {
+    /// How many samples a packet has, or `None` if it is garbage.
+    fn samples(&self, packet: &[u8]) -> Option<usize>;
+
     /// Decodes a packet to the beginning of `out` (room for 120 ms) and returns the samples, or `None` if it is garbage.
     fn decode(&mut self, packet: &[u8], out: &mut [f32]) -> Option<usize>;
 
@@ -205,7 +208,7 @@ impl Playout {
         let now = samples_in(now);
         *out = SILENCE;
         self.skip_what_waited_too_long(now);
-        if !self.playing && !self.begin(now) {
+        if !self.playing && !self.begin(now, decoder) {
             return self.drain(out);
         }
         let concealed = self.counters.concealed;
@@ -243,10 +246,13 @@ impl Playout {
     }
 
     /// Begins once the first packet has waited for what the line needs.
-    fn begin(&mut self, now: i64) -> bool {
+    fn begin(&mut self, now: i64, decoder: &impl Decode) -> bool {
         let Some((&seq, first)) = self.waiting.first_key_value() else { return false };
+        if let Some(samples @ 1..=MAX_PACKET_SAMPLES) = decoder.samples(&first.payload) {
+            self.packet = samples as i64;
+        }
         let waited = now - self.line.floor() - first.timestamp;
-        if waited < self.delay.target(&self.line, self.packet) {
+        if waited < self.delay.before_begin(&self.line, self.packet) {
             return false;
         }
         self.next_seq = seq;

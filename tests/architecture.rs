@@ -30,7 +30,7 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 const ROOTS: [&str; 3] = ["main", "lib", "cli"];
 
 /// Leaves that are folders; every other leaf is a file of its own in `src/`.
-const LEAF_FOLDERS: [&str; 1] = ["probe"];
+const LEAF_FOLDERS: [&str; 3] = ["mix_minus", "playout", "probe"];
 
 /// What leaves may use besides the standard library.
 const LEAF_CRATES: [&str; 2] = ["serde", "thiserror"];

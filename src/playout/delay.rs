@@ -66,6 +66,11 @@ pub(super) struct Delay {
 }
 
 impl Delay {
+    /// How long a first packet has to wait, so that the line has the slack it needs.
+    pub(super) fn before_begin(&self, line: &Line, packet: i64) -> i64 {
+        self.target(line, packet) + FRAME - gcd(packet, FRAME)
+    }
+
     /// The slack that the line needs, in samples.
     pub(super) fn target(&self, line: &Line, packet: i64) -> i64 {
         let for_fec = if self.lossy { packet } else { 0 };
@@ -102,9 +107,10 @@ impl Delay {
         let wanted = if slack < target {
             Correction::Lengthen { likeness: self.likeness() }
         } else if self.ample > PATIENCE || surplus > MUCH {
-            Correction::Shorten { most: surplus + offset, likeness: self.likeness() }
+            Correction::Shorten { most: offset + (slack - target) / step * step, likeness: self.likeness() }
         } else if offset >= super::splice::MIN_LAG as i64 {
-            Correction::Shorten { most: offset, likeness: self.likeness() }
+            // A gain of a few milliseconds is not worth a bad splice.
+            Correction::Shorten { most: offset, likeness: LIKENESS }
         } else {
             self.sought = 0;
             return Correction::None;

@@ -3,7 +3,8 @@
 //! A decoder does not like to be handed from one encoder to another: each predicts from what it encoded before. So a
 //! listener is only ever moved between encoders of which both encoded the same sound just before. One that leaves the
 //! shared encode gets an encoder that went through the last frames of the full mix, or, alone on it, the shared encoder
-//! itself; one that comes back does so when its own mix has equalled the full one for a while (see [`Routing`]).
+//! itself; one that comes back does so when its own mix has equalled the full one for a while (see [`Routing`]). What
+//! the two encoders still differ in, the first packet after a move bridges: it is encoded independently of those before.
 
 use std::collections::VecDeque;
 
@@ -29,6 +30,8 @@ pub(super) struct Subscription {
 struct Own {
     encoder: Encoder,
     limiter: Limiter,
+    /// Its decoder was fed by another encoder until now.
+    fresh: bool,
 }
 
 /// Encodes one room's mixes.
@@ -74,6 +77,7 @@ impl Encodes {
         let mut full = sum.full();
         self.limiter.process(&mut full);
 
+        let mut joined = false;
         let mut sharing = Vec::new();
         let mut speaking = Vec::new();
         for (place, (peer, subscription)) in listeners.into_iter().enumerate() {
@@ -81,6 +85,7 @@ impl Encodes {
                 Route::Shared => {
                     let own = subscription.own.take();
                     // Whoever comes back to an encode that nobody else takes brings its own along.
+                    joined |= own.is_some() && self.shared.is_some();
                     if self.shared.is_none() {
                         self.shared = own.map(|own| own.encoder);
                     }
@@ -94,7 +99,7 @@ impl Encodes {
         let mut left_over = None;
         if sharing.is_empty() {
             left_over = self.shared.take();
-        } else if let Some(packet) = self.encode_shared(&full) {
+        } else if let Some(packet) = self.encode_shared(&full, joined) {
             sharing.iter().for_each(|&place| send(place, packet.clone()));
         }
         for (place, peer, subscription) in speaking {
@@ -107,12 +112,16 @@ impl Encodes {
         self.history.push_back(full);
     }
 
-    fn encode_shared(&mut self, full: &Frame) -> Option<Bytes> {
+    /// `joined`: somebody takes this encode who took another until now.
+    fn encode_shared(&mut self, full: &Frame, joined: bool) -> Option<Bytes> {
         let encoder = match self.shared.take() {
             Some(encoder) => Ok(encoder),
             None => Encoder::warmed_up(self.bitrate, &self.history),
         };
-        let encoded = encoder.and_then(|mut encoder| encoder.encode(full).map(|packet| (encoder, packet)));
+        let encoded = encoder.and_then(|mut encoder| {
+            let packet = if joined { encoder.encode_independently(full) } else { encoder.encode(full) };
+            Ok((encoder, packet?))
+        });
         let (encoder, packet) = self.checked(encoded)?;
         self.shared = Some(encoder);
         Some(packet)
@@ -126,16 +135,19 @@ impl Encodes {
         limiter: &Limiter,
         mix: &mut Frame,
     ) -> Option<Bytes> {
+        let fresh = left_over.is_none();
         let own = match subscription.own.take() {
             Some(own) => Ok(own),
             None => left_over
                 .take()
                 .map_or_else(|| Encoder::warmed_up(self.bitrate, &self.history), Ok)
-                .map(|encoder| Own { encoder, limiter: limiter.clone() }),
+                .map(|encoder| Own { encoder, limiter: limiter.clone(), fresh }),
         };
         let encoded = own.and_then(|mut own| {
             own.limiter.process(mix);
-            own.encoder.encode(mix).map(|packet| (own, packet))
+            let fresh = std::mem::take(&mut own.fresh);
+            let packet = if fresh { own.encoder.encode_independently(mix) } else { own.encoder.encode(mix) };
+            Ok((own, packet?))
         });
         let (own, packet) = self.checked(encoded)?;
         subscription.own = Some(own);
@@ -152,5 +164,12 @@ impl Encodes {
                 }
             })
             .ok()
+    }
+}
+
+#[cfg(test)]
+impl Subscription {
+    pub(super) fn is_own(&self) -> bool {
+        self.own.is_some()
     }
 }

@@ -1,0 +1,7 @@
+//! The mixer in virtual time: real Opus, simulated lines, no threads.
+
+mod lines;
+mod load;
+mod room;
+mod sound;
+mod switching;
