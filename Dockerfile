@@ -22,7 +22,7 @@ RUN apt-get update \
     && /usr/local/lib/tessera/install-deps.sh run \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/* /usr/local/lib/tessera \
-    && useradd --system --uid 10001 --home-dir /var/lib/tessera --create-home --shell /usr/sbin/nologin tessera
+    && useradd --uid 10001 --home-dir /var/lib/tessera --create-home --shell /usr/sbin/nologin tessera
 COPY --from=build /out/tessera /usr/local/bin/tessera
 
 USER tessera

@@ -35,13 +35,13 @@ stop() {
 
 finish() {
     local code=$?
-    trap '' INT TERM
+    trap '' INT TERM HUP
     stop "${bots[@]}"
     stop ${server:+"$server"}
     exit "$code"
 }
 trap finish EXIT
-trap 'echo; echo "demo: stopping"; exit 0' INT TERM
+trap 'echo; echo "demo: stopping"; exit 0' INT TERM HUP
 
 curl --silent --output /dev/null --max-time 1 "$url/healthz" &&
     { echo "demo: something already answers at $url; TESSERA_LISTEN=127.0.0.1:8090 make demo takes another port" >&2; exit 1; }
@@ -49,10 +49,15 @@ curl --silent --output /dev/null --max-time 1 "$url/healthz" &&
 [ -n "$(hostname -I 2>/dev/null | tr -d ' ')" ] ||
     echo "demo: this machine has no network address but loopback, so no media will flow" >&2
 
-# Each in a process group of its own: Ctrl-C reaches this script alone, which then stops the bots before the server.
-set -m
+# Starts a command in a process group of its own, and leaves its id in $!: Ctrl-C reaches this script alone, which then
+# stops the bots before the server.
+start() {
+    set -m
+    "$@" &
+    set +m
+}
 
-"$tessera" serve &
+start "$tessera" serve
 server=$!
 
 deadline=$((SECONDS + ready_within))
@@ -62,9 +67,9 @@ until curl --silent --fail --output /dev/null --max-time 1 "$url/readyz"; do
     sleep 0.1
 done
 
-"$tessera" bots --server "$url" --room demo --count 3 &
+start "$tessera" bots --server "$url" --room demo --count 3
 bots+=($!)
-"$tessera" bots --server "$url" --room demo --count 1 --video "$clip" &
+start "$tessera" bots --server "$url" --room demo --count 1 --video "$clip"
 bots+=($!)
 
 cat <<END

@@ -106,6 +106,7 @@ async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
     either(&mut terminate, &mut interrupt).await;
     tokio::spawn(async move {
         either(&mut terminate, &mut interrupt).await;
+        #[expect(clippy::disallowed_methods, reason = "asked for twice: whoever signals again wants no orderly end")]
         std::process::exit(CUT_SHORT);
     });
 }

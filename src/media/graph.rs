@@ -1,7 +1,7 @@
 //! A pipeline that runs, and ends when its handle is dropped.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -9,8 +9,14 @@ use gstreamer::prelude::*;
 use super::clock::RoomClock;
 use super::template::{TemplateError, Templates};
 
-/// Pipelines that are not yet down, in the whole process.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
+/// Pipelines that are not yet down, in the whole process; and a sign at each change.
+static ALIVE: Mutex<usize> = Mutex::new(0);
+static ALIVE_CHANGED: Condvar = Condvar::new();
+
+fn alive() -> MutexGuard<'static, usize> {
+    // A count is whole at every moment.
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How long a state change may take before the pipeline is given up.
 const STATE_CHANGE_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -57,7 +63,7 @@ impl Graph {
         events: impl Fn(GraphEvent) + Send + Sync + 'static,
     ) -> Result<Self, GraphError> {
         let pipeline = templates.pipeline(name, values)?;
-        ALIVE.fetch_add(1, Ordering::Relaxed);
+        *alive() += 1;
         let graph = Self { name, pipeline };
         clock.govern(&graph.pipeline);
         let bus = graph
@@ -114,19 +120,14 @@ impl Graph {
 
     /// How many pipelines of this process are not yet down.
     pub fn alive() -> usize {
-        ALIVE.load(Ordering::Relaxed)
+        *alive()
     }
 
     /// Waits until every pipeline is down; false if some are not within `deadline`. Blocks.
     pub fn wait_all_down(deadline: Duration) -> bool {
-        let end = Instant::now() + deadline;
-        while Self::alive() > 0 {
-            if Instant::now() >= end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        true
+        let waited = ALIVE_CHANGED.wait_timeout_while(alive(), deadline, |alive| *alive > 0);
+        let (count, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *count == 0
     }
 }
 
@@ -141,7 +142,8 @@ impl Drop for Graph {
                 bus.unset_sync_handler();
             }
             drop(pipeline);
-            ALIVE.fetch_sub(1, Ordering::Relaxed);
+            *alive() -= 1;
+            ALIVE_CHANGED.notify_all();
         };
         if let Err(error) = std::thread::Builder::new().name("graph-down".to_owned()).spawn(down) {
             // Out of threads: better a pipeline left alone than a panic or a stalled task.

@@ -3,10 +3,11 @@
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
 //! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
-//! is all of that for one peer, `stage` the canvas of a room. `sdp` lets no text of a client near webrtcbin.
+//! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin
+//! has no properties for; `sdp` lets no text of a client near webrtcbin.
 //! `caller` is the other end of a call: what bots and tests join rooms with.
 
-mod audio_mixer;
+pub mod audio_mixer;
 pub mod caller;
 mod clock;
 mod compose;
@@ -14,6 +15,7 @@ mod connection;
 mod decoder;
 mod graph;
 mod inbound;
+mod insides;
 mod install;
 mod picture;
 mod rendition;
@@ -25,7 +27,7 @@ mod template;
 mod transport;
 mod video_mixer;
 
-pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError, AudioMixerView, OpusPacket};
+pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError};
 pub use clock::RoomClock;
 pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};

@@ -1,12 +1,13 @@
 //! What one peer is sent: the frames of the rendition that it watches, switched only where a keyframe allows it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 
+use super::clock::clock_time;
 use super::rendition::{EncodedFrame, RenditionKey};
 use crate::id::PeerId;
 
@@ -215,6 +216,42 @@ impl VideoSender {
     /// Frames sent and frames dropped so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.dropped.load(Ordering::Relaxed))
+    }
+}
+
+/// Where the mixer's Opus packets for one peer go in.
+#[derive(Clone, Debug)]
+pub struct AudioSender {
+    source: gst_app::AppSrc,
+    dropped: Arc<AtomicU64>,
+    /// Whether the transport is up and verified.
+    open: Arc<AtomicBool>,
+}
+
+impl AudioSender {
+    pub(super) fn new(source: gst_app::AppSrc, open: Arc<AtomicBool>) -> Self {
+        Self { source, dropped: Arc::default(), open }
+    }
+
+    /// Packets that may wait for a transport: a fifth of a second. Older ones would only be delay.
+    const MAX_QUEUED: u64 = 10;
+
+    /// Hands over a packet of running time `pts`. Never blocks; drops and counts what the transport does not take.
+    pub fn push(&self, pts: Duration, data: bytes::Bytes) {
+        if !self.open.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.source.current_level_buffers() >= Self::MAX_QUEUED {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut buffer = gst::Buffer::from_slice(data);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(clock_time(pts));
+            buffer.set_duration(gst::ClockTime::from_mseconds(20));
+        }
+        // It fails only while the pipeline goes down.
+        let _ = self.source.push_buffer(buffer);
     }
 }
 

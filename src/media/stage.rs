@@ -113,7 +113,6 @@ fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: Vec<StageTile>, clock: Ro
         let live = tile.picture.latest(now, FREEZE_AFTER).is_some();
         let (width, height) = (tile.tile.width, tile.tile.height);
         placed.push(Placed {
-            peer: tile.peer,
             tile: tile.tile,
             picture: Some(tile.picture.clone()),
             slate: (!live).then(|| easel.frame(&Still::slate(width, height, tile.peer, &tile.name))).flatten(),

@@ -15,8 +15,10 @@ use gstreamer_sdp as gst_sdp;
 use gstreamer_video as gst_video;
 use gstreamer_webrtc as gst_webrtc;
 
-use super::clock::{RoomClock, clock_time};
+use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
+use super::insides::{Heard, configure_ice, configure_insides};
+use super::sender::AudioSender;
 use super::template::Templates;
 use crate::config;
 use crate::control::Codec;
@@ -28,10 +30,8 @@ const STEP_DEADLINE: Duration = Duration::from_secs(3);
 /// another one.
 const MAX_INBOUND: u32 = 8;
 
-/// The longest wait for a missing packet, in ms. Video waits for a retransmission; voice has FEC and concealment, and
-/// only packets out of order are worth a wait.
+/// The longest wait for a missing packet, in ms: video waits for a retransmission.
 const VIDEO_LATENCY_MS: u32 = 80;
-const AUDIO_LATENCY_MS: u32 = 20;
 
 /// The MediaStream that everything a peer receives belongs to (RFC 8830).
 const STREAM_ID: &str = "tessera";
@@ -106,14 +106,12 @@ pub struct Transport {
 #[derive(Debug, Default)]
 struct Shared {
     /// The peer is who its SDP says: media may pass.
-    verified: AtomicBool,
-    /// Running time in ms when the last datagram came that was not STUN.
-    heard: AtomicU64,
+    verified: Arc<AtomicBool>,
+    /// When the last datagram came that was not STUN.
+    heard: Arc<Heard>,
     inbound: AtomicU32,
     /// Packets that came before the certificate was verified, or on streams past the limit.
     refused: AtomicU64,
-    received_bytes: AtomicU64,
-    received_packets: AtomicU64,
     /// The video stream's pad, for keyframe requests to the sender.
     video_pad: std::sync::Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
 }
@@ -138,10 +136,10 @@ impl Transport {
         })?;
         let webrtc: gst::Element = graph.element("webrtc")?;
         let shared = Arc::new(Shared::default());
-        shared.heard.store(millis(clock.now()), Ordering::Relaxed);
+        shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
-        configure_insides(&webrtc, clock, audio_payload, &shared);
+        configure_insides(&webrtc, clock, audio_payload, &shared.heard);
         report(&webrtc, &events);
         let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
         transport.receive_into(packets);
@@ -217,17 +215,12 @@ impl Transport {
 
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
-        Duration::from_millis(self.shared.heard.load(Ordering::Relaxed))
+        self.shared.heard.last()
     }
 
     /// Inbound RTP that was not let through.
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
-    }
-
-    /// Packets and bytes of inbound RTP.
-    pub fn received(&self) -> (u64, u64) {
-        (self.shared.received_packets.load(Ordering::Relaxed), self.shared.received_bytes.load(Ordering::Relaxed))
     }
 
     /// Where the video for this peer goes in, if it is sent any.
@@ -237,7 +230,7 @@ impl Transport {
 
     /// Where the Opus packets for this peer go in, if it is sent any.
     pub fn audio_sender(&self) -> Option<AudioSender> {
-        self.audio_in.clone().map(|source| AudioSender { source, dropped: Arc::default(), shared: self.shared.clone() })
+        self.audio_in.clone().map(|source| AudioSender::new(source, self.shared.verified.clone()))
     }
 
     /// Asks the peer for a keyframe of its video. Not from webrtcbin's own callbacks.
@@ -337,41 +330,6 @@ impl Transport {
     }
 }
 
-/// Where the mixer's Opus packets for one peer go in.
-#[derive(Clone, Debug)]
-pub struct AudioSender {
-    source: gst_app::AppSrc,
-    dropped: Arc<AtomicU64>,
-    shared: Arc<Shared>,
-}
-
-impl AudioSender {
-    /// Packets that may wait for a transport: a fifth of a second. Older ones would only be delay.
-    const MAX_QUEUED: u64 = 10;
-
-    /// Hands over a packet of running time `pts`. Never blocks; drops and counts what the transport does not take.
-    pub fn push(&self, pts: Duration, data: bytes::Bytes) {
-        if !self.shared.verified.load(Ordering::Relaxed) {
-            return;
-        }
-        if self.source.current_level_buffers() >= Self::MAX_QUEUED {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let mut buffer = gst::Buffer::from_slice(data);
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(clock_time(pts));
-            buffer.set_duration(gst::ClockTime::from_mseconds(20));
-        }
-        // It fails only while the pipeline goes down.
-        let _ = self.source.push_buffer(buffer);
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
 fn caps_of(track: &Track) -> gst::Caps {
     let (media, encoding, clock_rate) = match track.codec {
@@ -404,73 +362,6 @@ fn extension_with_id(extension: gst::Element, id: u8) -> gst::Element {
         extension.set_id(u32::from(id));
     }
     extension
-}
-
-/// Ports, addresses and what libnice does unasked. Before webrtcbin leaves NULL.
-fn configure_ice(webrtc: &gst::Element, config: &config::Ice) -> Result<(), TransportError> {
-    let ice = webrtc.property::<Option<gst::Object>>("ice-agent").ok_or(TransportError::Webrtc("no ICE agent"))?;
-    // One more thread and eleven more descriptors for each peer otherwise, and a router that opens ports by itself.
-    let agent = ice.property::<Option<gst::glib::Object>>("agent").ok_or(TransportError::Webrtc("no NiceAgent"))?;
-    for (property, value) in [("upnp", false), ("ice-tcp", false)] {
-        if agent.has_property(property) {
-            agent.set_property(property, value);
-        }
-    }
-    if config.port_max > 0 {
-        ice.set_property("min-rtp-port", u32::from(config.port_min));
-        ice.set_property("max-rtp-port", u32::from(config.port_max));
-    }
-    for address in &config.addresses {
-        // Any address given turns the discovery of all others off.
-        if !ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
-            tracing::warn!(%address, "the media address is not usable");
-        }
-    }
-    Ok(())
-}
-
-/// What webrtcbin makes inside itself and has no properties for.
-fn configure_insides(webrtc: &gst::Element, clock: RoomClock, audio_payload: Option<u8>, shared: &Arc<Shared>) {
-    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let shared = Arc::downgrade(shared);
-    bin.connect_deep_element_added(move |_, _, element| {
-        let Some(factory) = element.factory() else { return };
-        match factory.name().as_str() {
-            // The mixers are the pace; a second one would only delay.
-            "clocksync" => element.set_property("sync", false),
-            "rtpjitterbuffer" => {
-                // Otherwise the first packets wait for the whole latency.
-                element.set_property("faststart-min-packets", 1u32);
-                shorten_audio_wait(element, audio_payload);
-            }
-            "nicesrc" => {
-                let (Some(pad), shared) = (element.static_pad("src"), shared.clone()) else { return };
-                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
-                    if let Some(shared) = shared.upgrade() {
-                        shared.heard.store(millis(clock.now()), Ordering::Relaxed);
-                    }
-                    gst::PadProbeReturn::Ok
-                });
-            }
-            _ => {}
-        }
-    });
-}
-
-/// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.
-fn shorten_audio_wait(jitterbuffer: &gst::Element, audio_payload: Option<u8>) {
-    let (Some(pad), weak) = (jitterbuffer.static_pad("sink"), jitterbuffer.downgrade()) else { return };
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let Some(gst::PadProbeData::Buffer(packet)) = &info.data else { return gst::PadProbeReturn::Ok };
-        let mut header = [0u8; 2];
-        if packet.copy_to_slice(0, &mut header).is_ok()
-            && Some(header[1] & 0x7f) == audio_payload
-            && let Some(jitterbuffer) = weak.upgrade()
-        {
-            jitterbuffer.set_property("latency", AUDIO_LATENCY_MS);
-        }
-        gst::PadProbeReturn::Remove
-    });
 }
 
 /// Turns webrtcbin's signals into events.
@@ -539,8 +430,6 @@ fn attach_inbound(
                     last.clone_from(&changed);
                 }
                 if let Some(buffer) = sample.buffer_owned() {
-                    counted.received_packets.fetch_add(1, Ordering::Relaxed);
-                    counted.received_bytes.fetch_add(buffer.size() as u64, Ordering::Relaxed);
                     packets(kind, changed.as_ref(), buffer);
                 }
                 Ok(gst::FlowSuccess::Ok)

@@ -15,7 +15,7 @@ use super::compose;
 use super::picture::{Frame, PictureSlot};
 use super::rendition::{Rendition, stamp};
 use crate::config;
-use crate::id::{PeerId, RoomId};
+use crate::id::RoomId;
 use crate::layout::Tile;
 
 /// After this long without a new picture a tile shows its slate.
@@ -32,7 +32,6 @@ pub(super) struct Composite {
 /// What stands in one tile. Stills are made for the tile's size before they get here.
 #[derive(Clone, Debug)]
 pub(super) struct Placed {
-    pub(super) peer: PeerId,
     pub(super) tile: Tile,
     pub(super) picture: Option<Arc<PictureSlot>>,
     pub(super) slate: Option<Frame>,
@@ -195,7 +194,9 @@ fn run(shared: &Shared, mut canvas: Canvas, interval: Duration, clock: RoomClock
             shared.skipped.fetch_add(u64::from(late), Ordering::Relaxed);
             next += interval * late;
         }
-        std::thread::sleep(next.saturating_sub(clock.now()));
+        // Not a plain sleep, so that an end is not waited for.
+        let (state, wait) = (shared.lock(), next.saturating_sub(clock.now()));
+        drop(shared.changed.wait_timeout_while(state, wait, |state| !state.ended));
     }
 }
 
@@ -263,8 +264,8 @@ fn draw(canvas: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>, placed: &Pla
         None => placed.slate.clone(),
     };
     if let Some(picture) = picture {
-        let x = tile.x + (tile.width.saturating_sub(picture.width()) / 2 & !1);
-        let y = tile.y + (tile.height.saturating_sub(picture.height()) / 2 & !1);
+        let x = tile.x + (((tile.width.saturating_sub(picture.width())) / 2) & !1);
+        let y = tile.y + (((tile.height.saturating_sub(picture.height())) / 2) & !1);
         compose::copy(canvas, &picture, (x, y));
     }
     if let Some(label) = &placed.label {

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::control::{CloseReason, Event};
-use crate::id::PeerId;
 use crate::media::{Connection, ConnectionError, ConnectionEvent, PictureSlot, Plan, RenditionKey, VideoSender};
 
 /// Messages that may wait for a peer, and events that may wait for its client. A client that lets so many wait is gone.

@@ -50,7 +50,7 @@ impl Tree {
     /// The product's own Rust files, tokenised. What cannot be tokenised is in `found`.
     pub fn sources(&self, found: &mut Vec<String>) -> Vec<(&str, Source)> {
         let mut sources = Vec::new();
-        for (path, code) in self.below("src/", ".rs").filter(|(path, _)| !path.ends_with("/tests.rs")) {
+        for (path, code) in self.below("src/", ".rs").filter(|(path, _)| !is_test(path)) {
             match Source::parse(code) {
                 Ok(source) => sources.push((path, source)),
                 Err(error) => found.push(format!("{path}: {error}")),
@@ -64,4 +64,9 @@ impl Tree {
         let folder = format!("{}/", path.trim_end_matches('/'));
         self.files.contains_key(path) || self.files.keys().any(|file| file.starts_with(&folder))
     }
+}
+
+/// Whether a file in `src/` is the test module of its neighbour.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
 }

@@ -1,0 +1,104 @@
+//! What webrtcbin keeps to itself: its ICE agent, its jitterbuffers, its pacing, its sockets.
+//!
+//! There are no properties for these; they are reached through the elements that webrtcbin is made of, which are the same
+//! from GStreamer 1.22 to 1.26.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use super::clock::RoomClock;
+use super::transport::TransportError;
+use crate::config;
+
+/// How long voice waits for a missing packet, in ms: it has FEC and concealment, and only packets out of order are worth
+/// a wait.
+const AUDIO_LATENCY_MS: u32 = 20;
+
+/// When something was last heard of a peer. Written on streaming threads.
+#[derive(Debug, Default)]
+pub(super) struct Heard(AtomicU64);
+
+impl Heard {
+    pub(super) fn note(&self, now: Duration) {
+        self.0.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// In running time.
+    pub(super) fn last(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Ports, addresses and what libnice does unasked. Before webrtcbin leaves NULL.
+pub(super) fn configure_ice(webrtc: &gst::Element, config: &config::Ice) -> Result<(), TransportError> {
+    let ice = webrtc.property::<Option<gst::Object>>("ice-agent").ok_or(TransportError::Webrtc("no ICE agent"))?;
+    // One more thread and eleven more descriptors for each peer otherwise, and a router that opens ports by itself.
+    let agent = ice.property::<Option<gst::glib::Object>>("agent").ok_or(TransportError::Webrtc("no NiceAgent"))?;
+    for (property, value) in [("upnp", false), ("ice-tcp", false)] {
+        if agent.has_property(property) {
+            agent.set_property(property, value);
+        }
+    }
+    if config.port_max > 0 {
+        ice.set_property("min-rtp-port", u32::from(config.port_min));
+        ice.set_property("max-rtp-port", u32::from(config.port_max));
+    }
+    for address in &config.addresses {
+        // Any address given turns the discovery of all others off.
+        if !ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
+            tracing::warn!(%address, "the media address is not usable");
+        }
+    }
+    Ok(())
+}
+
+/// What webrtcbin makes inside itself and has no properties for.
+pub(super) fn configure_insides(
+    webrtc: &gst::Element,
+    clock: RoomClock,
+    audio_payload: Option<u8>,
+    heard: &Arc<Heard>,
+) {
+    let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
+    let heard = heard.clone();
+    bin.connect_deep_element_added(move |_, _, element| {
+        let Some(factory) = element.factory() else { return };
+        match factory.name().as_str() {
+            // The mixers are the pace; a second one would only delay.
+            "clocksync" => element.set_property("sync", false),
+            "rtpjitterbuffer" => {
+                // Otherwise the first packets wait for the whole latency.
+                element.set_property("faststart-min-packets", 1u32);
+                shorten_audio_wait(element, audio_payload);
+            }
+            "nicesrc" => {
+                let (Some(pad), heard) = (element.static_pad("src"), heard.clone()) else { return };
+                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+                    heard.note(clock.now());
+                    gst::PadProbeReturn::Ok
+                });
+            }
+            _ => {}
+        }
+    });
+}
+
+/// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.
+fn shorten_audio_wait(jitterbuffer: &gst::Element, audio_payload: Option<u8>) {
+    let (Some(pad), weak) = (jitterbuffer.static_pad("sink"), jitterbuffer.downgrade()) else { return };
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(gst::PadProbeData::Buffer(packet)) = &info.data else { return gst::PadProbeReturn::Ok };
+        let mut header = [0u8; 2];
+        if packet.copy_to_slice(0, &mut header).is_ok()
+            && Some(header[1] & 0x7f) == audio_payload
+            && let Some(jitterbuffer) = weak.upgrade()
+        {
+            jitterbuffer.set_property("latency", AUDIO_LATENCY_MS);
+        }
+        gst::PadProbeReturn::Remove
+    });
+}
