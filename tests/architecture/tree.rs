@@ -50,7 +50,9 @@ impl Tree {
     /// The product's own Rust files, tokenised. What cannot be tokenised is in `found`.
     pub fn sources(&self, found: &mut Vec<String>) -> Vec<(&str, Source)> {
         let mut sources = Vec::new();
-        for (path, code) in self.below("src/", ".rs").filter(|(path, _)| !path.ends_with("/tests.rs")) {
+        for (path, code) in
+            self.below("src/", ".rs").filter(|(path, _)| !path.ends_with("/tests.rs") && !path.contains("/tests/"))
+        {
             match Source::parse(code) {
                 Ok(source) => sources.push((path, source)),
                 Err(error) => found.push(format!("{path}: {error}")),
