@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bots::BotsArgs;
 use crate::config::Config;
+use crate::pipelines::{PipelinesAction, pair};
 use crate::settings::{self, SettingsError};
 
 /// An MCU mixing server for WebRTC: everyone sends one stream and gets one stream back.
@@ -68,20 +69,6 @@ pub struct PipelinesFlags {
     overrides: Overrides,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum PipelinesAction {
-    /// Name every pipeline and its values.
-    List,
-    /// Print a pipeline as it would be run.
-    Print {
-        name: String,
-        #[arg(value_name = "KEY=VALUE", value_parser = pair)]
-        values: Vec<(String, String)>,
-    },
-    /// Parse every pipeline and find every element that it needs.
-    Check,
-}
-
 impl ServeFlags {
     /// The configuration with these flags over it.
     pub fn load(self) -> Result<Config, SettingsError> {
@@ -110,11 +97,6 @@ impl Overrides {
         let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         settings::load(self.config.as_deref(), environment, flags)
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("this is not of the form KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

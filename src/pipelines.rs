@@ -2,8 +2,24 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::PipelinesAction;
+use clap::Subcommand;
+
 use crate::media::{MediaError, TemplateError, Templates};
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub enum PipelinesAction {
+    /// Name every pipeline and its values.
+    List,
+    /// Print a pipeline as it would be run.
+    Print {
+        name: String,
+        #[arg(value_name = "KEY=VALUE", value_parser = pair)]
+        values: Vec<(String, String)>,
+    },
+    /// Parse every pipeline and find every element that it needs.
+    Check,
+}
 
 /// Why there is nothing to show, or something is wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +55,9 @@ pub fn run(action: PipelinesAction, templates: &Templates) -> Result<String, Pip
             Ok(format!("{} pipelines are whole\n", templates.names().count()))
         }
     }
+}
+
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("this is not of the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }

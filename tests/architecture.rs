@@ -15,7 +15,7 @@ use tree::Tree;
 
 /// What a module may use of the others; all may use leaves. The order is the one direction: main → server → room → peer
 /// → media → leaves.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     // Reads the configuration's file and the environment, which keeps `config` pure.
     ("settings", &[]),
     ("media", &[]),
@@ -26,6 +26,8 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("server", &["room"]),
     // Real participants over the public endpoints; of the server's insides they know nothing.
     ("bots", &["media"]),
+    // A command that prints the templates.
+    ("pipelines", &["media"]),
 ];
 
 /// Files that put the others together, and so may use all of them.

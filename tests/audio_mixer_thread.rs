@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tessera::config;
 use tessera::id::{PeerId, RoomId};
-use tessera::media::audio_mixer::{AudioEvent, AudioMixer, Listener, OpusPacket};
+use tessera::media::{AudioEvent, AudioMixer, OpusPacket};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than a test lasts.
@@ -22,7 +22,7 @@ fn start() -> (AudioMixer, mpsc::Receiver<AudioEvent>) {
     (mixer.expect("threads can be had"), told)
 }
 
-fn listen(mixer: &AudioMixer, peer: PeerId) -> (Listener, mpsc::Receiver<OpusPacket>) {
+fn listen(mixer: &AudioMixer, peer: PeerId) -> (impl Sized + use<>, mpsc::Receiver<OpusPacket>) {
     let (sink, heard) = mpsc::sync_channel(BOUND);
     (mixer.add_listener(peer, move |packet| drop(sink.send(packet))), heard)
 }
