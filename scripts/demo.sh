@@ -9,6 +9,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tessera=${TESSERA_BIN:-$root/target/release/tessera}
 clip=$root/assets/media/big-buck-bunny-720p.mp4
 export TESSERA_LISTEN=${TESSERA_LISTEN:-127.0.0.1:8080}
+# Only what is wrong, so that the addresses to open stay in sight.
+export TESSERA_SERVER_LOG=${TESSERA_SERVER_LOG:-warn}
 
 # Where a browser on this machine finds a server that listens on every address.
 case $TESSERA_LISTEN in
@@ -67,9 +69,9 @@ until curl --silent --fail --output /dev/null --max-time 1 "$url/readyz"; do
     sleep 0.1
 done
 
-start "$tessera" bots --server "$url" --room demo --count 3
+start "$tessera" bots --server "$url" --room demo --count 3 >/dev/null
 bots+=($!)
-start "$tessera" bots --server "$url" --room demo --count 1 --video "$clip"
+start "$tessera" bots --server "$url" --room demo --count 1 --name-prefix Film --video "$clip" >/dev/null
 bots+=($!)
 
 cat <<END
