@@ -57,6 +57,7 @@ pub fn run(action: PipelinesAction, templates: &Templates) -> Result<String, Pip
     }
 }
 
+/// A `key=value` argument.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("this is not of the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
