@@ -1,6 +1,7 @@
 //! What is fuzzed: everything that reads what somebody else wrote. Each target takes any bytes and panics where a promise
 //! is broken. `tests/fuzz_seeds.rs` of the product runs them over the kept inputs, without a fuzzer.
 
+use tessera::media::Template;
 use tessera::media::sdp::{Advertise, IceCandidate, Kind, Offer, finish_answer};
 use tessera::protocol::ClientMessage;
 use tessera::server::sdpfrag::Fragment;
@@ -8,12 +9,13 @@ use tessera::server::sdpfrag::Fragment;
 /// A target and its name, which is that of its directory in `corpus/`.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("sdp_offer", sdp_offer),
     ("sdp_answer", sdp_answer),
     ("ice_candidate", ice_candidate),
     ("sdpfrag", sdpfrag),
     ("client_message", client_message),
+    ("template", template),
 ];
 
 /// An offer that is let through can be narrowed and written, and what is written reads as the same.
@@ -82,4 +84,16 @@ pub fn client_message(data: &[u8]) {
     let Ok(message) = serde_json::from_slice::<ClientMessage>(data) else { return };
     let text = serde_json::to_string(&message).expect("a message can be written");
     assert_eq!(serde_json::from_str::<ClientMessage>(&text).expect("what is written can be read"), message);
+}
+
+/// A template that is read takes a plain value for each of its placeholders, and no value that is pipeline text.
+pub fn template(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Ok(template) = Template::parse("fuzzed", text) else { return };
+    let values: Vec<(&str, String)> = template.keys().into_iter().map(|key| (key, "1".to_owned())).collect();
+    let rendered = template.render(&values).expect("each placeholder has a value");
+    assert!(template.keys().iter().all(|key| !rendered.contains(&format!("${{{key}}}"))));
+    if let Some(key) = template.keys().first() {
+        assert!(template.render(&[(key, "1 ! fakesink".to_owned())]).is_err());
+    }
 }
