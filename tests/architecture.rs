@@ -31,7 +31,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 ];
 
 /// Files that put the others together, and so may use all of them.
-const ROOTS: [&str; 3] = ["main", "lib", "cli"];
+const ROOTS: [&str; 4] = ["main", "lib", "cli", "pipelines"];
 
 /// Leaves that have a folder; every other leaf is a file of its own in `src/`.
 const LEAF_FOLDERS: [&str; 4] = ["config", "mix_minus", "playout", "probe"];
