@@ -4,6 +4,7 @@
 // The product's own code alone; tests may.
 #![deny(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod allocator;
 pub mod bots;
 pub mod cli;
 pub mod config;

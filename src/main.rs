@@ -45,6 +45,7 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
+    tessera::allocator::settle();
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
         Task::Bots(arguments) => bots(arguments),
