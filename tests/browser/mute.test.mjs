@@ -49,6 +49,7 @@ test('the camera off is a slate at the others, and on again a picture', { timeou
   await ben.seesColour(server, 'studio', 'Anna', 'red');
   await anna.press('v');
   await ben.personWhere('Anna', 'without camera', ({ state }) => state.includes('amera off'));
+  await ben.seesSlate(server, 'studio', 'Anna');
   const held = await anna.page.evaluate(() => document.querySelector('#preview').srcObject);
   assert.equal(held, null, 'nothing on the page holds the camera');
   await anna.press('v');
