@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { chromium } from './support/browser.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 const advice = (participant) =>
@@ -13,8 +13,10 @@ const advice = (participant) =>
 
 test('a refused camera: help, and in with the microphone', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { allowed: ['microphone'] }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { allowed: ['microphone'] })],
+  );
   await anna.join(server, 'studio');
   await ben.page.goto(`${server.origin}/r/studio`);
   assert.match(await advice(ben), /camera is blocked.*allow the camera.*join all the same/is);
@@ -26,8 +28,10 @@ test('a refused camera: help, and in with the microphone', { timeout: 90_000 }, 
 
 test('both refused: help, and in to see and hear', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { allowed: [] }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { allowed: [] })],
+  );
   await anna.join(server, 'studio');
   await ben.page.goto(`${server.origin}/r/studio`);
   assert.match(await advice(ben), /camera and microphone are blocked/i);

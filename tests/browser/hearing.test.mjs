@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { chromium, firefox } from './support/browser.mjs';
 import { observe, statsOf } from './support/connection.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { Participant, startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 const ANNA = 500; // Hz
@@ -55,8 +55,10 @@ async function hearsSound(person) {
 
 test('each hears the other and not the own voice', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red', tone: ANNA }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { colour: 'blue', tone: BEN }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red', tone: ANNA })],
+    ['Ben', chromium(t, server, { colour: 'blue', tone: BEN })],
+  );
   for (const person of [anna, ben]) {
     await observe(person.page);
     await person.join(server, 'studio');
@@ -95,8 +97,10 @@ test('each hears the other and not the own voice', { timeout: 90_000 }, async (t
 test('a viewer hears everybody after the tap', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
   const anna = new Participant(await chromium(t, server, { colour: 'red', tone: ANNA }), 'Anna');
-  const fox = new Participant(await firefox(t), 'Fox');
-  const viewer = new Participant(await chromium(t, server), 'the viewer');
+  const [fox, viewer] = await startTogether(
+    ['Fox', firefox(t)],
+    ['the viewer', chromium(t, server)],
+  );
   for (const person of [anna, fox, viewer]) await observe(person.page);
   await anna.join(server, 'studio');
   await viewer.watch(server, 'studio');

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { chromium, firefox } from './support/browser.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 /** The table as it stands: `{label: [up, down]}`. */
@@ -36,8 +36,10 @@ async function showsPlausibleFigures(person) {
 
 test('rates, sizes and frames are plausible in both browsers', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server), 'Anna');
-  const fox = new Participant(await firefox(t), 'Fox');
+  const [anna, fox] = await startTogether(
+    ['Anna', chromium(t, server)],
+    ['Fox', firefox(t)],
+  );
   await anna.join(server, 'studio');
   await fox.join(server, 'studio');
   await showsPlausibleFigures(anna);

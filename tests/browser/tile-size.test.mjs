@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { chromium, firefox } from './support/browser.mjs';
 import { observe, statsOf } from './support/connection.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 const ROOM = 'studio';
@@ -29,8 +29,10 @@ const widthsWhere = (server, person, what, check) =>
 
 test('what is encoded follows the size of the tile', { timeout: 120_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red', size: [1280, 720] }), 'Anna');
-  const fox = new Participant(await firefox(t), 'Fox');
+  const [anna, fox] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red', size: [1280, 720] })],
+    ['Fox', firefox(t)],
+  );
   for (const person of [anna, fox]) {
     await observe(person.page);
     await person.join(server, ROOM);

@@ -174,3 +174,8 @@ export class Participant {
     assert.deepEqual(this.errors, [], `${this.name}'s page`);
   }
 }
+
+/** People whose browsers start side by side, of `[name, promise of the page]` each. */
+export function startTogether(...people) {
+  return Promise.all(people.map(async ([name, page]) => new Participant(await page, name)));
+}
