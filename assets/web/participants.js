@@ -25,7 +25,7 @@ export function changes(before, after) {
 
 /** The state of a participant in words. */
 export function stateOf({ muted, audio, video }, speaking) {
-  const sound = muted ? 'muted' : audio === 'live' ? (speaking ? 'speaking' : null) : 'no microphone';
+  const sound = muted ? 'muted' : audio === 'live' ? (speaking ? 'speaking' : 'quiet') : 'no microphone';
   const sight = video === 'live' ? null : 'camera off';
   const text = [sound, sight].filter(Boolean).join(' · ');
   return text.charAt(0).toUpperCase() + text.slice(1);

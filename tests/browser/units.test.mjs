@@ -105,6 +105,7 @@ test('people: initials, changes and states', () => {
   const [a, b] = [{ id: '1', name: 'A' }, { id: '2', name: 'B' }];
   assert.deepEqual(changes([a], [b]), { joined: ['B'], left: ['A'] });
   assert.equal(stateOf({ muted: false, audio: 'live', video: 'live' }, true), 'Speaking');
+  assert.equal(stateOf({ muted: false, audio: 'live', video: 'live' }, false), 'Quiet');
   assert.equal(stateOf({ muted: true, audio: 'live', video: 'none' }, true), 'Muted · camera off');
   assert.equal(stateOf({ muted: false, audio: 'silent', video: 'live' }, false), 'No microphone');
 });
