@@ -263,12 +263,12 @@ mod tests {
     /// Decodes these packets; returns how many frames came out and how many keyframes were asked for.
     fn decode(codec: Codec, lost: Option<usize>, expected: usize) -> (usize, usize) {
         let (caps, frames) = packets(codec);
-        let (tell, told) = mpsc::channel();
+        let (tell, told) = mpsc::sync_channel(2 * FRAMES);
         let templates = Templates::load(None).unwrap();
         let slot = Arc::<PictureSlot>::default();
         let decoder =
             VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), move |event| {
-                let _ = tell.send(event);
+                let _ = tell.try_send(event);
             })
             .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
