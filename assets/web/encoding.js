@@ -6,6 +6,7 @@ export const MAX_FRAMERATE = 30;
 const BITS_PER_PIXEL = 0.09; // what VP8 and H.264 in real time need for talking heads: 640x360 at 30 fps ≈ 620 kbit/s
 const LEAST_BITRATE = 120_000;
 const MOST_BITRATE = 2_000_000;
+const SAME_SHAPE = 0.01;
 
 /**
  * The encoding for a source of `source` ({width, height} in pixels) that is shown in `tile` ({width, height} in canvas
@@ -17,8 +18,7 @@ export function encodingFor(source, tile) {
   if (!width || !height) return { scaleResolutionDownBy: 1, maxBitrate: MOST_BITRATE, maxFramerate: MAX_FRAMERATE };
   // A phone held upright has its long side up: the cap is on the longer and the shorter side.
   const cap = Math.max(Math.max(width, height) / MAX_WIDTH, Math.min(width, height) / MAX_HEIGHT);
-  const cover = tile?.width && tile?.height ? Math.min(width / tile.width, height / tile.height) : 1;
-  const scale = Math.max(1, cap, cover);
+  const scale = Math.max(1, cap, tile?.width && tile?.height ? scaleFor(source, tile) : 1);
   const pixels = (width / scale) * (height / scale);
   const bitrate = Math.round(pixels * MAX_FRAMERATE * BITS_PER_PIXEL);
   return {
@@ -26,4 +26,11 @@ export function encodingFor(source, tile) {
     maxBitrate: Math.min(MOST_BITRATE, Math.max(LEAST_BITRATE, bitrate)),
     maxFramerate: MAX_FRAMERATE,
   };
+}
+
+// A tile has whole, even sides: of a third of 1280x720 remain 426x240. Where the shapes differ by that alone, the picture
+// is made to fit, so that it has the tile's very size and the server need not scale it by a pixel.
+function scaleFor(source, tile) {
+  const [across, down] = [source.width / tile.width, source.height / tile.height];
+  return Math.abs(across / down - 1) < SAME_SHAPE ? Math.max(across, down) : Math.min(across, down);
 }

@@ -1,7 +1,7 @@
 // Who is in the room, on the page.
 
 import { byId, h, icon, setIcon, setText } from './dom.js';
-import { initialsOf, stateOf } from './participants.js';
+import { colourOf, initialsOf, stateOf } from './participants.js';
 
 /**
  * Fills the list of participants. `onMute(id, muted)` is asked when a row's mute button is pressed; without it there
@@ -47,8 +47,7 @@ export class ParticipantList {
 
   #makeRow(id) {
     const avatar = h('span', { class: 'avatar', 'aria-hidden': 'true' });
-    // A hue of one's own: ids are random.
-    avatar.style.setProperty('--hue', String(parseInt(id.slice(0, 8), 16) % 360));
+    avatar.style.setProperty('--colour', colourOf(id));
     const name = h('p', { class: 'person-name' });
     const state = h('p', { class: 'person-state' });
     const button =

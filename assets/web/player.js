@@ -55,11 +55,7 @@ export class Player extends EventTarget {
   }
 
   #update() {
-    this.#tap.hidden = this.audible && !this.#blocked();
+    this.#tap.hidden = this.#video.srcObject === null || (this.audible && !this.#video.paused);
     this.dispatchEvent(new Event('sound'));
-  }
-
-  #blocked() {
-    return this.#video.srcObject !== null && this.#video.paused;
   }
 }

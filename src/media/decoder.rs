@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -21,6 +22,9 @@ use crate::layout;
 
 /// Packets that may wait for the decoder: about a second of 720p. More means that the machine cannot follow.
 const MAX_QUEUED_BYTES: u64 = 1_000_000;
+
+/// Shortest time between two requests for a keyframe. While one is missing, each frame that cannot be shown asks for it.
+const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a decoder tells its peer. Called on streaming threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +116,26 @@ impl VideoDecoder {
         });
 
         let wants = events.clone();
+        let asked = Mutex::new(None::<Duration>);
+        let packets = Arc::new(AtomicU64::new(0));
+        let counted = packets.clone();
+        let start = source
+            .static_pad("src")
+            .ok_or(GraphError::NoElement { graph: name.to_owned(), element: "rtp-in's src pad".to_owned() })?;
+        start.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
         probe(&graph, "rtp-in", "src", gst::PadProbeType::EVENT_UPSTREAM, move |event| {
-            if gst_video::ForceKeyUnitEvent::is(event) {
-                wants(DecoderEvent::WantsKeyframe);
+            // Depayloaders take the first packet of all for one after a loss. If it does not begin a keyframe, they ask
+            // again with the next one.
+            if gst_video::ForceKeyUnitEvent::is(event) && packets.load(Ordering::Relaxed) > 1 {
+                let now = clock.now();
+                let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+                if asked.is_none_or(|last| now >= last + KEYFRAME_REQUEST_INTERVAL) {
+                    *asked = Some(now);
+                    wants(DecoderEvent::WantsKeyframe);
+                }
             }
         })?;
         // The crop follows the coded size before the first frame of that size reaches it.
@@ -193,4 +214,92 @@ pub(super) fn probe(
         gst::PadProbeReturn::Ok
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    const FRAMES: usize = 40;
+    const KEYFRAME: usize = 20;
+    const LOST: usize = 10;
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// RTP packets of a moving picture, by frame; frames 0 and [`KEYFRAME`] are keyframes.
+    fn packets(codec: Codec) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
+        let encoder = match codec {
+            Codec::Vp8 => format!("vp8enc deadline=1 keyframe-max-dist={KEYFRAME} ! rtpvp8pay"),
+            Codec::H264 => format!(
+                "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={KEYFRAME} option-string=scenecut=0 \
+                 ! video/x-h264,profile=constrained-baseline ! rtph264pay config-interval=-1 aggregate-mode=zero-latency"
+            ),
+        };
+        let pipeline = gst::parse::launch(&format!(
+            "videotestsrc pattern=ball num-buffers={FRAMES} ! video/x-raw,width=160,height=90,framerate=30/1 ! {encoder} \
+             ! appsink name=out sync=false"
+        ))
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+        let out: gst_app::AppSink = pipeline.by_name("out").unwrap().downcast().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let (mut caps, mut frames) = (None, Vec::<Vec<gst::Buffer>>::new());
+        while let Ok(sample) = out.pull_sample() {
+            caps = sample.caps_owned();
+            let buffer = sample.buffer_owned().unwrap();
+            match frames.last_mut().filter(|frame| frame[0].pts() == buffer.pts()) {
+                Some(frame) => frame.push(buffer),
+                None => frames.push(vec![buffer]),
+            }
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(frames.len(), FRAMES);
+        (caps.unwrap(), frames)
+    }
+
+    /// Decodes these packets; returns how many frames came out and how many keyframes were asked for.
+    fn decode(codec: Codec, lost: Option<usize>, expected: usize) -> (usize, usize) {
+        let (caps, frames) = packets(codec);
+        let (tell, told) = mpsc::sync_channel(2 * FRAMES);
+        let templates = Templates::load(None).unwrap();
+        let slot = Arc::<PictureSlot>::default();
+        let decoder =
+            VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), move |event| {
+                let _ = tell.try_send(event);
+            })
+            .unwrap();
+        let shown = Arc::new(AtomicU64::new(0));
+        let counted = shown.clone();
+        let out = decoder._graph.element::<gst::Element>("size").unwrap().static_pad("src").unwrap();
+        out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            gst::PadProbeReturn::Ok
+        });
+        decoder.set_caps(&caps);
+        for (_, packets) in frames.into_iter().enumerate().filter(|(index, _)| Some(*index) != lost) {
+            packets.into_iter().for_each(|packet| decoder.push(packet));
+        }
+        decoder.source.end_of_stream().unwrap();
+        let end = decoder._graph.element::<gst_app::AppSink>("picture-out").unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while !end.is_eos() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(end.is_eos(), "decoded to the end; {expected} frames were expected");
+        let asked = told.try_iter().filter(|event| *event == DecoderEvent::WantsKeyframe).count();
+        (usize::try_from(shown.load(Ordering::SeqCst)).unwrap(), asked)
+    }
+
+    #[test]
+    fn after_a_loss_nothing_is_shown_until_a_keyframe_that_is_asked_for_once() {
+        gst::init().unwrap();
+        for codec in [Codec::Vp8, Codec::H264] {
+            assert_eq!(decode(codec, None, FRAMES), (FRAMES, 0), "{codec}, nothing lost");
+            let rest = FRAMES - (KEYFRAME - LOST);
+            assert_eq!(decode(codec, Some(LOST), rest), (rest, 1), "{codec}, a frame lost");
+        }
+    }
 }

@@ -151,7 +151,8 @@ fn initials(name: &str) -> String {
     if letters.is_empty() { "?".to_owned() } else { letters }
 }
 
-/// A calm colour that is always the same for a participant.
+/// A calm colour that is always the same for a participant. The web client's list of participants has the same ones
+/// (`assets/web/participants.js`).
 fn colour(peer: PeerId) -> String {
     const COLOURS: [&str; 10] =
         ["#3b6ea8", "#8a5a9e", "#2f8f7a", "#b0643c", "#6d7f2f", "#a84f6b", "#4f7f9f", "#7a6bb0", "#9a7b2e", "#3f8a52"];

@@ -5,13 +5,15 @@ import { test } from 'node:test';
 
 import { chromium, firefox } from './support/browser.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 test('Firefox joins, sees and is seen, mutes, watches and leaves', { timeout: 120_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'yellow' }), 'Anna');
-  const fox = new Participant(await firefox(t), 'Fox');
+  const [anna, fox] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'yellow' })],
+    ['Fox', firefox(t)],
+  );
   await anna.join(server, 'studio');
   await fox.join(server, 'studio');
 

@@ -10,23 +10,27 @@ import { Server } from './support/server.mjs';
 
 test('two of each browser see four tiles', { timeout: 240_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const people = [
-    new Participant(await chromium(t, server, { colour: 'red' }), 'Anna'),
-    new Participant(await chromium(t, server, { colour: 'blue' }), 'Ben'),
-    new Participant(await firefox(t), 'Cleo'),
-    new Participant(await firefox(t), 'Dana'),
-  ];
-  for (const person of people) await person.join(server, 'studio');
-  const names = people.map(({ name }) => name);
+  const pages = await Promise.all([
+    chromium(t, server, { colour: 'red' }),
+    chromium(t, server, { colour: 'blue' }),
+    firefox(t),
+    firefox(t),
+  ]);
+  const names = ['Anna', 'Ben', 'Cleo', 'Dana'];
+  const people = pages.map((page, index) => new Participant(page, names[index]));
+  await Promise.all(people.map((person) => person.join(server, 'studio')));
 
   const { participants } = await server.room('studio');
   assert.equal(participants.filter(({ tile }) => tile).length, 4, 'four tiles on the canvas');
   for (const person of people) {
     await eventually(`${person.name} lists all`, async () => (await person.names()).join() === names.join());
-    await person.seesColour(server, 'studio', 'Anna', 'red', 30_000);
-    await person.seesColour(server, 'studio', 'Ben', 'blue', 30_000);
-    await person.seesChange(server, 'studio', 'Cleo', 30_000);
-    await person.seesChange(server, 'studio', 'Dana', 30_000);
   }
+  const sights = people.flatMap((person) => [
+    person.seesColour(server, 'studio', 'Anna', 'red', 30_000),
+    person.seesColour(server, 'studio', 'Ben', 'blue', 30_000),
+    person.seesChange(server, 'studio', 'Cleo', 30_000),
+    person.seesChange(server, 'studio', 'Dana', 30_000),
+  ]);
+  await Promise.all(sights);
   for (const person of people) person.assertNoErrors();
 });

@@ -6,13 +6,15 @@ import { test } from 'node:test';
 import { chromium } from './support/browser.mjs';
 import { colourOf } from './support/colour.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 test('leaving removes the tile', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { colour: 'green' }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { colour: 'green' })],
+  );
   await anna.join(server, 'studio');
   await ben.join(server, 'studio');
   await anna.seesColour(server, 'studio', 'Ben', 'green');
@@ -40,8 +42,10 @@ test('leaving removes the tile', { timeout: 90_000 }, async (t) => {
 
 test('closing the tab is leaving', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { colour: 'green' }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { colour: 'green' })],
+  );
   await anna.join(server, 'studio');
   await ben.join(server, 'studio');
   await eventually('both are listed', async () => (await anna.names()).join() === 'Anna,Ben');

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import { chromium } from './support/browser.mjs';
 import { eventually } from './support/eventually.mjs';
-import { Participant } from './support/participant.mjs';
+import { startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 const sends = (participant) =>
@@ -13,8 +13,10 @@ const sends = (participant) =>
 
 test('mute and unmute show at the others', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { colour: 'blue' }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { colour: 'blue' })],
+  );
   await anna.join(server, 'studio');
   await ben.join(server, 'studio');
   await ben.personWhere('Anna', 'speaks or could', ({ muted }) => !muted);
@@ -42,13 +44,16 @@ test('mute and unmute show at the others', { timeout: 90_000 }, async (t) => {
 
 test('the camera off is a slate at the others, and on again a picture', { timeout: 90_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'red' }), 'Anna');
-  const ben = new Participant(await chromium(t, server, { colour: 'blue' }), 'Ben');
+  const [anna, ben] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'red' })],
+    ['Ben', chromium(t, server, { colour: 'blue' })],
+  );
   await anna.join(server, 'studio');
   await ben.join(server, 'studio');
   await ben.seesColour(server, 'studio', 'Anna', 'red');
   await anna.press('v');
   await ben.personWhere('Anna', 'without camera', ({ state }) => state.includes('amera off'));
+  await ben.seesSlate(server, 'studio', 'Anna');
   const held = await anna.page.evaluate(() => document.querySelector('#preview').srcObject);
   assert.equal(held, null, 'nothing on the page holds the camera');
   await anna.press('v');

@@ -4,13 +4,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { chromium, firefox } from './support/browser.mjs';
-import { Participant } from './support/participant.mjs';
+import { Participant, startTogether } from './support/participant.mjs';
 import { Server } from './support/server.mjs';
 
 test('Chromium and Firefox come back after a crash of the server', { timeout: 180_000 }, async (t) => {
   const server = await Server.forTest(t);
-  const anna = new Participant(await chromium(t, server, { colour: 'green' }), 'Anna');
-  const fox = new Participant(await firefox(t), 'Fox');
+  const [anna, fox] = await startTogether(
+    ['Anna', chromium(t, server, { colour: 'green' })],
+    ['Fox', firefox(t)],
+  );
   await anna.join(server, 'studio');
   await fox.join(server, 'studio');
   await anna.press('m');

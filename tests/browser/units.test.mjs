@@ -15,7 +15,7 @@ const { encodingFor } = await load('encoding.js');
 const { callHelp, deviceHelp, deviceProblem, problemKind, worthAskingAlone } = await load('help.js');
 const { levelOf } = await load('meter.js');
 const { MuteState } = await load('mute-state.js');
-const { changes, initialsOf, stateOf } = await load('participants.js');
+const { changes, colourOf, initialsOf, stateOf } = await load('participants.js');
 const { newRoomName } = await load('rooms.js');
 const { readStats } = await load('stats.js');
 
@@ -31,6 +31,7 @@ test('no more pixels are encoded than the tile shows, and never more than the ca
   assert.equal(at({ width: 640, height: 360 }, { width: 1280, height: 720 }), 1);
   assert.equal(at({ width: 1920, height: 1080 }, null), 1.5);
   assert.equal(at({ width: 1080, height: 1920 }, null), 1.5, 'upright');
+  assert.equal(at({ width: 1280, height: 720 }, { width: 426, height: 240 }), 1280 / 426, 'not one pixel more');
   assert.equal(at({ width: 640, height: 480 }, { width: 320, height: 180 }), 2, 'the tile is covered, its edges cut');
   assert.equal(at({}, { width: 320, height: 180 }), 1, 'a camera that does not tell its size');
   const rate = (tile) => encodingFor({ width: 1280, height: 720 }, tile).maxBitrate;
@@ -100,12 +101,19 @@ test('our own wish to mute is not undone by older news, and nobody else opens th
 });
 
 test('people: initials, changes and states', () => {
-  assert.deepEqual(['Anna Schmidt', 'mei', ' Ada  de la Cruz ', '', '😀 x'].map(initialsOf), ['AS', 'M', 'AC', '?', '😀X']);
+  assert.deepEqual(['Anna Schmidt', 'mei', ' Ada  de la Cruz ', 'Ann (x) de Vries', 'éa ß', '', '—', '😀 x'].map(initialsOf), ['AS', 'M', 'AC', 'AV', 'ÉSS', '?', '?', 'X']);
   const [a, b] = [{ id: '1', name: 'A' }, { id: '2', name: 'B' }];
   assert.deepEqual(changes([a], [b]), { joined: ['B'], left: ['A'] });
   assert.equal(stateOf({ muted: false, audio: 'live', video: 'live' }, true), 'Speaking');
+  assert.equal(stateOf({ muted: false, audio: 'live', video: 'live' }, false), 'Quiet');
   assert.equal(stateOf({ muted: true, audio: 'live', video: 'none' }, true), 'Muted · camera off');
   assert.equal(stateOf({ muted: false, audio: 'silent', video: 'live' }, false), 'No microphone');
+});
+
+test('colours go by the last digit of the whole id, which a double cannot hold', () => {
+  assert.equal(colourOf('0000000000000000'), '#3b6ea8');
+  assert.equal(colourOf('ffffffffffffffff'), '#a84f6b'); // 18446744073709551615
+  assert.equal(colourOf('fffffffffffffffe'), '#6d7f2f');
 });
 
 test('a new name for a room is a valid one', () => {

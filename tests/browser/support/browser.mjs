@@ -3,16 +3,17 @@
 import puppeteer from 'puppeteer-core';
 
 import { cameraFile } from './camera.mjs';
+import { microphoneFile } from './microphone.mjs';
 
 const CHROMIUM = process.env.TESSERA_TEST_CHROMIUM ?? '/usr/bin/chromium';
 const FIREFOX = process.env.TESSERA_TEST_FIREFOX ?? '/usr/bin/firefox-esr';
 const DESKTOP = { width: 1280, height: 800 };
 
 /**
- * Starts Chromium with a camera of this `colour` and a page in it. `allowed` are the devices that the person allows;
- * all others are refused.
+ * Starts Chromium with a camera of this `colour` and `size` and a microphone of this `tone` (Hz), and a page in it.
+ * Without colour or tone it is Chromium's own. `allowed` are the devices that the person allows; all others are refused.
  */
-export async function chromium(t, server, { colour = null, allowed = ['camera', 'microphone'] } = {}) {
+export async function chromium(t, server, { colour = null, size, tone = null, allowed = ['camera', 'microphone'] } = {}) {
   const browser = await puppeteer.launch({
     executablePath: CHROMIUM,
     defaultViewport: DESKTOP,
@@ -21,7 +22,8 @@ export async function chromium(t, server, { colour = null, allowed = ['camera', 
       '--disable-gpu',
       '--disable-background-networking',
       '--use-fake-device-for-media-stream',
-      ...(colour ? [`--use-file-for-fake-video-capture=${await cameraFile(t, colour)}`] : []),
+      ...(colour ? [`--use-file-for-fake-video-capture=${await cameraFile(t, colour, size)}`] : []),
+      ...(tone ? [`--use-file-for-fake-audio-capture=${await microphoneFile(t, tone)}`] : []),
       `--unsafely-treat-insecure-origin-as-secure=${server.origin}`,
     ],
   });

@@ -6,19 +6,19 @@ import { join } from 'node:path';
 
 import { COLOURS } from './colour.mjs';
 
-const WIDTH = 640;
-const HEIGHT = 360;
+const SIZE = [640, 360];
 const FRAMES = 2; // Chromium plays the file again and again
 
 /** Writes the camera of this colour and returns the file's path. It is removed when the test `t` is over. */
-export async function cameraFile(t, colour) {
+export async function cameraFile(t, colour, [width, height] = SIZE) {
   const directory = await mkdtemp(join(tmpdir(), 'tessera-camera-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
   const path = join(directory, `${colour}.y4m`);
   const [y, cb, cr] = COLOURS[colour].yuv;
-  const planes = [Buffer.alloc(WIDTH * HEIGHT, y), Buffer.alloc((WIDTH * HEIGHT) / 4, cb), Buffer.alloc((WIDTH * HEIGHT) / 4, cr)];
+  const pixels = width * height;
+  const planes = [Buffer.alloc(pixels, y), Buffer.alloc(pixels / 4, cb), Buffer.alloc(pixels / 4, cr)];
   const frame = Buffer.concat([Buffer.from('FRAME\n'), ...planes]);
-  const header = Buffer.from(`YUV4MPEG2 W${WIDTH} H${HEIGHT} F30:1 Ip A1:1 C420jpeg\n`);
+  const header = Buffer.from(`YUV4MPEG2 W${width} H${height} F30:1 Ip A1:1 C420jpeg\n`);
   await writeFile(path, Buffer.concat([header, ...Array(FRAMES).fill(frame)]));
   return path;
 }

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { colourOf } from './colour.mjs';
 import { eventually } from './eventually.mjs';
 
+const SLATE_DISC = 0.17; // of the tile's height above its middle: between the initials and the disc's edge
 const JOIN_MS = 20_000; // a browser that starts on a busy machine
 
 export class Participant {
@@ -96,12 +97,12 @@ export class Participant {
     );
   }
 
-  /** The RGB in the middle of somebody's tile, or null. */
-  async tilePixel(server, room, name) {
+  /** The RGB in the middle of somebody's tile, or so many pixels of the canvas above it; null if there is none. */
+  async tilePixel(server, room, name, above = 0) {
     const { canvas, participants } = await server.room(room);
     const tile = participants.find((one) => one.name === name)?.tile;
     if (!tile) return null;
-    return this.pixel((tile.x + tile.width / 2) / canvas.width, (tile.y + tile.height / 2) / canvas.height);
+    return this.pixel((tile.x + tile.width / 2) / canvas.width, (tile.y + tile.height / 2 - above) / canvas.height);
   }
 
   /** Waits until the middle of somebody's tile has this colour on this page. */
@@ -115,6 +116,29 @@ export class Participant {
       },
       ms,
     );
+  }
+
+  /** Waits until somebody's tile is a slate: above the initials, the disc in the colour of the list's avatar. */
+  async seesSlate(server, room, name, ms = 15_000) {
+    const { id } = await this.personWhere(name, 'in the list', () => true);
+    const avatar = await this.page.$eval(`.person[data-id="${id}"] .avatar`, (one) => getComputedStyle(one).backgroundColor);
+    const colour = avatar.match(/\d+/g).map(Number);
+    const { participants } = await server.room(room);
+    const above = participants.find((one) => one.id === id).tile.height * SLATE_DISC;
+    await eventually(
+      `${this.name} sees ${name}'s slate`,
+      async () => {
+        const rgb = await this.tilePixel(server, room, name, above);
+        if (rgb && Math.hypot(...rgb.map((value, channel) => value - colour[channel])) < 40) return true;
+        throw new Error(`the disc is ${rgb}, the avatar ${colour}`);
+      },
+      ms,
+    );
+  }
+
+  /** The size of the mix that is shown, as `WIDTHxHEIGHT`. */
+  size() {
+    return this.page.$eval('#mix', ({ videoWidth, videoHeight }) => `${videoWidth}x${videoHeight}`);
   }
 
   /** Waits until somebody's tile was seen in two clearly different colours: Firefox's fake camera, alive. */
@@ -149,4 +173,9 @@ export class Participant {
   assertNoErrors() {
     assert.deepEqual(this.errors, [], `${this.name}'s page`);
   }
+}
+
+/** People whose browsers start side by side, of `[name, promise of the page]` each. */
+export function startTogether(...people) {
+  return Promise.all(people.map(async ([name, page]) => new Participant(await page, name)));
 }

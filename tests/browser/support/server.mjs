@@ -11,6 +11,7 @@ import { eventually } from './eventually.mjs';
 
 const BINARY = process.env.TESSERA_BIN ?? fileURLToPath(new URL('../../../target/release/tessera', import.meta.url));
 const STOP_MS = 6000; // a graceful stop takes at most 5 s
+const BOTS_MS = 20_000;
 const LOG_LINES = 200;
 
 /** The address that servers of the tests listen on. */
@@ -72,6 +73,25 @@ export class Server {
 
   async stop() {
     await this.#end('SIGTERM');
+  }
+
+  /** Lets so many bots join the room, who stay until the function that is returned is called. */
+  async bots(t, room, count) {
+    const bots = spawn(BINARY, ['bots', '--server', this.origin, '--room', room, '--count', `${count}`, '--speech', 'never', '--decode', '0', '--size', '320x180', '--fps', '10'], {
+      stdio: 'ignore',
+    });
+    const exit = once(bots, 'exit');
+    const stop = async () => {
+      bots.kill('SIGTERM');
+      await exit;
+    };
+    t.after(stop);
+    await eventually('the bots are in', async () => {
+      if (bots.exitCode !== null) throw new Error(`they ended with ${bots.exitCode}`);
+      const { participants } = await this.room(room);
+      return participants.filter(({ name }) => name.startsWith('Bot ')).length === count;
+    }, BOTS_MS);
+    return stop;
   }
 
   /** The room as `GET /api/rooms/{room}` shows it. */
