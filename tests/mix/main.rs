@@ -5,11 +5,17 @@ mod codecs;
 mod conference;
 #[path = "../support/eventually.rs"]
 mod eventually;
+
+mod fit;
 mod guest;
+mod idle;
+mod keyframes;
 mod late_joiner;
 #[path = "../support/program.rs"]
 mod program;
+mod renditions;
 mod sight;
 mod sound;
 mod tiles;
+mod viewers;
 mod voices;

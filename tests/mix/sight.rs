@@ -70,6 +70,11 @@ impl<T: Send + 'static> Observation<T> {
         self.found.lock().unwrap().len()
     }
 
+    /// Whether this holds of the latest frame.
+    pub fn latest(&self, holds: impl Fn(&T) -> bool) -> bool {
+        self.found.lock().unwrap().last().is_some_and(holds)
+    }
+
     pub fn end(self) -> Vec<T> {
         self.task.abort();
         std::mem::take(&mut self.found.lock().unwrap())
