@@ -50,7 +50,8 @@ fn a_camera_that_stops_freezes_then_becomes_a_slate_and_comes_back() {
     let last = states.iter().rposition(|(_, slate)| *slate).unwrap();
     assert!(states[first..=last].iter().all(|(_, slate)| *slate), "one slate from {first} to {last}: {states:?}");
     // The last picture stood for 3 s.
-    let times: Vec<_> = frames[..first].iter().filter_map(|(at, readings, _)| Some((*at, readings[1].timecode?))).collect();
+    let times: Vec<_> =
+        frames[..first].iter().filter_map(|(at, readings, _)| Some((*at, readings[1].timecode?))).collect();
     let (_, frozen) = *times.last().unwrap();
     let (since, _) = *times.iter().find(|(_, time)| *time == frozen).unwrap();
     let stood = frames[first].0 - since;

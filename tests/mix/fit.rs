@@ -2,9 +2,9 @@
 
 use tessera::bots::{Bot, BotConfig, Frame, tiles};
 use tessera::control::{ParticipantView, RoomView, Wanted};
+use tessera::probe::palette;
 use tessera::probe::picture::Rect;
 use tessera::probe::tile::{self, Fit};
-use tessera::probe::palette;
 
 use crate::conference::Conference;
 use crate::sight::see;

@@ -37,7 +37,8 @@ fn a_crowd_shares_an_encoder_and_its_keyframes() {
 
     let mut all = crowd(&conference, 111, 20);
     all.extend(crowd(&conference, 131, 19));
-    conference.eventually("pictures for fifty", || all.iter().all(|bot| bot.first_frame_time().is_some()).then_some(()));
+    conference
+        .eventually("pictures for fifty", || all.iter().all(|bot| bot.first_frame_time().is_some()).then_some(()));
     let room = conference.room();
     assert_eq!((room.viewers.len(), room.renditions.len()), (50, 1));
     assert_eq!(room.renditions[0].watchers.len(), 50);

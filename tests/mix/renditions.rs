@@ -115,7 +115,8 @@ fn a_socket_changes_what_it_watches() {
     let (bots, room) = publishers(&conference);
     let mut guest = Guest::watch(&conference);
     let expected = room.clone();
-    let frames = Observation::begin(&conference, guest.caller().inbound().frames(), move |frame| look(frame, &expected));
+    let frames =
+        Observation::begin(&conference, guest.caller().inbound().frames(), move |frame| look(frame, &expected));
     for (name, width) in [("high", 1280), ("low", 320), ("high", 1280)] {
         guest.say(&serde_json::json!({ "type": "rendition", "name": name }));
         let told = guest.next("rendition", |told| told["name"] == name && told["auto"] == false);

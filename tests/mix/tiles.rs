@@ -35,7 +35,8 @@ fn one_to_five_see_each_other_in_their_tiles_and_close_ranks() {
             .iter()
             .map(|bot| {
                 let (before, after) = (before.clone(), after.clone());
-                let look = move |frame: &_| (is_as_told(frame, &before), is_as_told(frame, &after), told(frame, &after));
+                let look =
+                    move |frame: &_| (is_as_told(frame, &before), is_as_told(frame, &after), told(frame, &after));
                 Observation::begin(&conference, bot.frames(), look)
             })
             .collect();
