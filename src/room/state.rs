@@ -468,3 +468,6 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
         PeerNotice::Gone(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

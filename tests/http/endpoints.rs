@@ -1,6 +1,7 @@
 //! WHIP and WHEP endpoints (RFC 9725): discovery, cross-origin access, and what is refused before any media.
 
-use crate::program::{OFFER, Program};
+use crate::OFFER;
+use crate::program::Program;
 
 #[test]
 fn options_say_what_a_browser_may_do() {

@@ -5,6 +5,10 @@ mod configuration;
 mod endpoints;
 mod pages;
 mod process;
+#[path = "../support/program.rs"]
 mod program;
 mod sessions;
 mod sockets;
+
+/// An offer as a browser that only sends makes it: VP8 and Opus, bundled, no candidates yet.
+const OFFER: &str = include_str!("offer.sdp");

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::program::{OFFER, Program};
+use crate::OFFER;
+use crate::program::Program;
 
 #[test]
 fn both_signals_end_it_in_time_and_well() {

@@ -1,6 +1,7 @@
 //! The life of a session: made by POST, trickled to by PATCH, ended by DELETE (RFC 9725, sections 4.2 and 4.3).
 
-use crate::program::{Answer, OFFER, Program};
+use crate::OFFER;
+use crate::program::{Answer, Program};
 
 const FRAGMENT: &str = "a=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:EsAw\r\n\
     a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\na=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\n\

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::program::{OFFER, PATIENCE, Program};
+use crate::OFFER;
+use crate::program::{PATIENCE, Program};
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 

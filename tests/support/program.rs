@@ -11,9 +11,6 @@ use ureq::http::{HeaderMap, Request, StatusCode};
 /// How long anything in these tests may take before it counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An offer as a browser that only sends makes it: VP8 and Opus, bundled, no candidates yet.
-pub const OFFER: &str = include_str!("offer.sdp");
-
 pub struct Program {
     child: Child,
     /// `127.0.0.1:…`

@@ -1,0 +1,119 @@
+//! Cameras that stop, start, change or are not there.
+
+use std::time::Duration;
+
+use tessera::bots::{BotConfig, Frame, Picture};
+use tessera::control::{RoomView, TrackState};
+use tessera::probe::picture::Rect;
+
+use crate::conference::{Conference, live};
+use crate::sight::{Observation, everybody_is_seen, reading, see};
+
+/// Whether this participant's tile shows a slate: dark, with the disc of its initials in the middle.
+fn is_slate(frame: &Frame, room: &RoomView, number: usize) -> bool {
+    let picture = frame.picture();
+    let tile = room.participants[number].tile.unwrap();
+    let scale = picture.width() as f64 / f64::from(room.canvas.width);
+    let tile = Rect::new(tile.x.into(), tile.y.into(), tile.width.into(), tile.height.into()).scaled(scale, scale);
+    let luma = |part| picture.y.mean(tile.part(part)).unwrap();
+    let (edge, disc) = (luma(Rect::new(0.05, 0.1, 0.1, 0.4)), luma(Rect::new(0.4, 0.32, 0.2, 0.36)));
+    edge < 60.0 && disc > edge + 25.0
+}
+
+#[test]
+fn a_camera_that_stops_freezes_then_becomes_a_slate_and_comes_back() {
+    let conference = Conference::start(&[]);
+    let bots = [0, 1, 2].map(|index| conference.join(conference.bot(index)));
+    let room = conference.room_of(3);
+    everybody_is_seen(&conference, &bots, &room, 10);
+
+    let told = room.clone();
+    let watching = Observation::begin(&conference, bots[0].frames(), move |frame| {
+        let readings = [0, 1, 2].map(|number| reading(frame, &told, &told.participants[number]));
+        (frame.arrived, readings, is_slate(frame, &told, 1))
+    });
+    bots[1].controls().pause_video(true);
+    see(conference.runtime(), &bots[0], "the slate", |frame| is_slate(frame, &room, 1));
+    let silent = conference.room_where("the camera is known to be off", |room| {
+        room.participants[1].video == TrackState::Silent && room.participants[1].audio == TrackState::Live
+    });
+    assert_eq!(silent.participants[1].tile, room.participants[1].tile, "it keeps its tile");
+    bots[1].controls().pause_video(false);
+    let back = conference.room_where("the camera is known to be on", |room| live(&room.participants[1]));
+    everybody_is_seen(&conference, &bots, &back, 10);
+
+    let frames = watching.end();
+    // Every single frame shows the picture or the slate: picture, slate, picture.
+    let states: Vec<_> = frames.iter().map(|(_, readings, slate)| (readings[1].bot == Some(1), *slate)).collect();
+    assert!(states.iter().all(|(picture, slate)| picture != slate), "{states:?}");
+    let first = states.iter().position(|(_, slate)| *slate).unwrap();
+    let last = states.iter().rposition(|(_, slate)| *slate).unwrap();
+    assert!(states[first..=last].iter().all(|(_, slate)| *slate), "one slate from {first} to {last}: {states:?}");
+    // The last picture stood for 3 s.
+    let times: Vec<_> =
+        frames[..first].iter().filter_map(|(at, readings, _)| Some((*at, readings[1].timecode?))).collect();
+    let (_, frozen) = *times.last().unwrap();
+    let (since, _) = *times.iter().find(|(_, time)| *time == frozen).unwrap();
+    let stood = frames[first].0 - since;
+    assert!(stood > Duration::from_millis(2_500) && stood < Duration::from_millis(4_500), "it stood for {stood:?}");
+    // Nobody else is touched by all that.
+    for other in [0, 2] {
+        let late = frames.iter().filter(|(at, readings, _)| {
+            let now = u64::try_from(at.as_millis()).unwrap();
+            readings[other].timecode.is_none_or(|time| time.age_ms(now) > 1_000)
+        });
+        let late = late.count();
+        assert!(late * 10 < frames.len(), "{late} of {} frames show bot {} late", frames.len(), other + 1);
+        assert!(frames.iter().all(|(_, readings, _)| readings[other].bot == Some(other)));
+    }
+    drop(bots);
+    conference.end();
+}
+
+#[test]
+fn who_has_no_camera_is_a_slate_from_the_start() {
+    let conference = Conference::start(&[]);
+    let seen = conference.join(conference.bot(0));
+    conference.room_of(1);
+    let voice = conference.join(BotConfig { picture: Picture::None, ..conference.bot(1) });
+    let room = conference.room_where("both have tiles", |room| {
+        room.participants.len() == 2 && room.participants.iter().all(|one| one.tile.is_some())
+    });
+    assert_eq!(room.participants[1].video, TrackState::None);
+    for bot in [&seen, &voice] {
+        see(conference.runtime(), bot, "the slate", |frame| is_slate(frame, &room, 1));
+        let told = room.clone();
+        let frames = Observation::begin(&conference, bot.frames(), move |frame| {
+            is_slate(frame, &told, 1) && reading(frame, &told, &told.participants[0]).bot == Some(0)
+        });
+        conference.eventually("30 frames", || (frames.count() >= 30).then_some(()));
+        assert!(frames.end().into_iter().all(|right| right));
+    }
+    drop((seen, voice));
+    conference.end();
+}
+
+#[test]
+fn a_picture_that_changes_its_size_stays_undistorted() {
+    let conference = Conference::start(&[]);
+    let bots = [0, 1].map(|index| conference.join(conference.bot(index)));
+    let room = conference.room_of(2);
+    everybody_is_seen(&conference, &bots, &room, 10);
+    // Smaller, narrower, wider, larger than its tile, and back.
+    for (width, height) in [(320, 180), (480, 360), (640, 240), (1280, 720), (640, 360)] {
+        let told = room.clone();
+        let colours = Observation::begin(&conference, bots[0].frames(), move |frame| {
+            [0, 1].map(|number| reading(frame, &told, &told.participants[number]).bot)
+        });
+        bots[1].controls().resize(width, height);
+        let room = conference.room_where("the new size", |room| {
+            room.participants[1].picture.as_ref().is_some_and(|now| (now.width, now.height) == (width, height))
+        });
+        // A capture time can only be read where the picture is neither stretched nor out of place.
+        everybody_is_seen(&conference, &bots, &room, 15);
+        let colours = colours.end();
+        assert!(colours.iter().all(|seen| *seen == [Some(0), Some(1)]), "{width}x{height}: {colours:?}");
+    }
+    drop(bots);
+    conference.end();
+}

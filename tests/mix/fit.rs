@@ -1,0 +1,86 @@
+//! How pictures of another shape than their tile's stand in it: cut, or between bars.
+
+use tessera::bots::{Bot, BotConfig, Frame, tiles};
+use tessera::control::{ParticipantView, RoomView, Wanted};
+use tessera::probe::palette;
+use tessera::probe::picture::Rect;
+use tessera::probe::tile::{self, Fit};
+
+use crate::conference::Conference;
+use crate::sight::see;
+
+/// Luma of the canvas where nothing is.
+const BACKGROUND: f64 = 24.0;
+
+/// Bots of 4:3, upright and of 3:1, and one who watches.
+fn shapes(conference: &Conference) -> ([Bot; 3], Bot, RoomView) {
+    let sizes = [(480, 360), (360, 480), (720, 240)];
+    let bots = [0, 1, 2].map(|index| {
+        let (width, height) = sizes[index];
+        conference.join(BotConfig { width, height, ..conference.bot(index) })
+    });
+    let viewer = conference.join(conference.watcher(10, Wanted::Auto));
+    let room = conference.room_of(3);
+    (bots, viewer, room)
+}
+
+fn tile_of(frame: &Frame, room: &RoomView, participant: &ParticipantView) -> Rect {
+    let tile = participant.tile.unwrap();
+    let scale = frame.picture().width() as f64 / f64::from(room.canvas.width);
+    Rect::new(tile.x.into(), tile.y.into(), tile.width.into(), tile.height.into()).scaled(scale, scale)
+}
+
+/// The time, which can only be read where the picture is undistorted and where it is thought to be.
+fn is_placed(frame: &Frame, room: &RoomView, participant: &ParticipantView, fit: Fit) -> bool {
+    let picture = frame.picture();
+    let place = tiles::place(room, participant, (picture.width(), picture.height()), fit).unwrap();
+    tile::read(&picture, place).timecode.is_some()
+}
+
+/// The four corners of a tile; the lower ones above the label.
+const CORNERS: [Rect; 4] = [
+    Rect::new(0.01, 0.01, 0.06, 0.06),
+    Rect::new(0.93, 0.01, 0.06, 0.06),
+    Rect::new(0.01, 0.75, 0.06, 0.06),
+    Rect::new(0.93, 0.75, 0.06, 0.06),
+];
+
+#[test]
+fn fill_cuts_what_is_too_much() {
+    let conference = Conference::start(&["video.fit=fill"]);
+    let (bots, viewer, room) = shapes(&conference);
+    see(conference.runtime(), &viewer, "three pictures that fill their tiles", |frame| {
+        room.participants.iter().enumerate().all(|(index, participant)| {
+            let tile = tile_of(frame, &room, participant);
+            let coloured = |corner: &Rect| palette::identify(&frame.picture(), tile.part(*corner)) == Some(index);
+            is_placed(frame, &room, participant, Fit::Cover) && CORNERS.iter().all(coloured)
+        })
+    });
+    drop((bots, viewer));
+    conference.end();
+}
+
+#[test]
+fn fit_shows_all_of_it_between_bars() {
+    let conference = Conference::start(&["video.fit=fit"]);
+    let (bots, viewer, room) = shapes(&conference);
+    see(conference.runtime(), &viewer, "three whole pictures between bars", |frame| {
+        let picture = frame.picture();
+        room.participants.iter().enumerate().all(|(index, participant)| {
+            let tile = tile_of(frame, &room, participant);
+            let place = tiles::place(&room, participant, (picture.width(), picture.height()), Fit::Whole).unwrap();
+            // Bars: a corner of the tile lies outside of the picture. The picture's own corners are there, too.
+            let bare = |corner: &Rect| {
+                let [y, u, v] = picture.mean(tile.part(*corner)).unwrap();
+                [(y, BACKGROUND), (u, 128.0), (v, 128.0)].iter().all(|(is, should)| (is - should).abs() < 12.0)
+            };
+            let corners = if place.width < tile.width { &CORNERS[..] } else { &CORNERS[..2] };
+            let coloured = |corner: &Rect| palette::identify(&picture, place.part(*corner)) == Some(index);
+            is_placed(frame, &room, participant, Fit::Whole)
+                && corners.iter().all(bare)
+                && CORNERS[..2].iter().all(coloured)
+        })
+    });
+    drop((bots, viewer));
+    conference.end();
+}

@@ -1,0 +1,21 @@
+//! The mix from outside: the real program, real participants and viewers, and what they see and hear of each other.
+
+mod camera;
+mod codecs;
+mod conference;
+#[path = "../support/eventually.rs"]
+mod eventually;
+
+mod fit;
+mod guest;
+mod idle;
+mod keyframes;
+mod late_joiner;
+#[path = "../support/program.rs"]
+mod program;
+mod renditions;
+mod sight;
+mod sound;
+mod tiles;
+mod viewers;
+mod voices;

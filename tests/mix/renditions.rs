@@ -1,0 +1,129 @@
+//! A watcher changes what it watches: at once, without a broken picture, and nobody pays for what nobody watches.
+
+use std::time::Duration;
+
+use tessera::bots::{BotConfig, Frame, Role};
+use tessera::control::{RoomView, Wanted};
+use tessera::probe::timecode::Timecode;
+
+use crate::conference::Conference;
+use crate::guest::Guest;
+use crate::sight::{Observation, is_as_told, reading, see, told};
+
+/// Two who publish, for whom no encoder runs.
+fn publishers(conference: &Conference) -> ([tessera::bots::Bot; 2], RoomView) {
+    let bots = [0, 1].map(|index| conference.join(BotConfig { role: Role::Publish, ..conference.bot(index) }));
+    let room = conference.room_of(2);
+    (bots, room)
+}
+
+/// What matters of a frame over a change.
+#[derive(Debug)]
+struct Seen {
+    width: usize,
+    arrived: Duration,
+    whole: bool,
+    time: Option<Timecode>,
+    shows: String,
+}
+
+fn look(frame: &Frame, room: &RoomView) -> Seen {
+    Seen {
+        width: frame.picture().width(),
+        arrived: frame.arrived,
+        whole: is_as_told(frame, room),
+        time: reading(frame, room, &room.participants[0]).timecode,
+        shows: format!("{:?}", told(frame, room)),
+    }
+}
+
+/// Frames of these widths, one after another, each whole, without a gap and without a step back in time.
+#[track_caller]
+fn are_in_order(frames: &[Seen], widths: &[usize]) {
+    let mut steps: Vec<usize> = frames.iter().map(|frame| frame.width).collect();
+    steps.dedup();
+    assert_eq!(steps, widths);
+    if let Some(broken) = frames.iter().find(|frame| !frame.whole) {
+        panic!("a broken picture: {broken:?}");
+    }
+    for pair in frames.windows(2) {
+        let gap = pair[1].arrived - pair[0].arrived;
+        assert!(gap < Duration::from_millis(1_200), "{gap:?} without a picture: {pair:?}");
+    }
+    let times: Vec<Timecode> = frames.iter().filter_map(|frame| frame.time).collect();
+    assert!(times.len() * 2 > frames.len(), "{} of {} times can be read", times.len(), frames.len());
+    // Encoders differ in their delay: the first picture of another one may be a frame or two older.
+    let back = times.windows(2).map(|pair| pair[0].since(pair[1])).max().unwrap();
+    assert!(back <= 100, "the pictures go {back} ms back in time");
+}
+
+#[test]
+fn a_viewer_goes_down_and_up_the_ladder() {
+    let conference = Conference::start(&[]);
+    let (bots, room) = publishers(&conference);
+    let viewer = conference.join(conference.watcher(10, Wanted::Named("high".to_owned())));
+    see(conference.runtime(), &viewer, "the room", |frame| is_as_told(frame, &room));
+    let expected = room.clone();
+    let frames = Observation::begin(&conference, viewer.frames(), move |frame| look(frame, &expected));
+    for (name, width) in [("low", 320), ("medium", 640), ("high", 1280), ("low", 320), ("high", 1280)] {
+        conference.watch(&viewer, name);
+        conference.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
+        // The encoder of what it watched before stops, the one of what it watches runs.
+        let room = conference.room_where("one encoder", |room| {
+            room.renditions.len() == 1 && room.renditions[0].name == name && room.viewers[0].rendition == name
+        });
+        assert_eq!(room.renditions[0].watchers, [room.viewers[0].id]);
+    }
+    are_in_order(&frames.end(), &[1280, 320, 640, 1280, 320, 1280]);
+    drop((bots, viewer));
+    conference.end();
+}
+
+#[test]
+fn audio_stops_the_pictures_and_a_rendition_brings_them_back() {
+    let conference = Conference::start(&[]);
+    let (bots, room) = publishers(&conference);
+    let viewer = conference.join(conference.watcher(10, Wanted::Auto));
+    see(conference.runtime(), &viewer, "the room", |frame| is_as_told(frame, &room));
+
+    conference.watch(&viewer, "audio");
+    conference.room_where("no encoder", |room| room.renditions.is_empty() && room.viewers[0].rendition == "audio");
+    let packets = viewer.counts().audio_packets;
+    conference.eventually("half a second of sound", || (viewer.counts().audio_packets > packets + 25).then_some(()));
+    // Whatever was under way has come by now.
+    let (pictures, composed) = (viewer.counts().video_frames, conference.room().canvas.frames);
+    let packets = viewer.counts().audio_packets;
+    conference.eventually("a second of sound", || (viewer.counts().audio_packets > packets + 50).then_some(()));
+    assert_eq!(viewer.counts().video_frames, pictures, "no picture comes");
+    assert_eq!(conference.room().canvas.frames, composed, "none is made");
+    let heard = crate::sound::listen(&conference, &viewer, Duration::from_secs(1));
+    assert!([0, 1].iter().all(|index| crate::sound::level(&heard, *index) > crate::sound::SENT_DB - 3.0));
+
+    let expected = room.clone();
+    let frames = Observation::begin(&conference, viewer.frames(), move |frame| look(frame, &expected));
+    conference.watch(&viewer, "high");
+    conference.eventually("ten pictures", || (frames.count() >= 10).then_some(()));
+    // The first picture after the pause is a whole one.
+    are_in_order(&frames.end(), &[1280]);
+    drop((bots, viewer));
+    conference.end();
+}
+
+#[test]
+fn a_socket_changes_what_it_watches() {
+    let conference = Conference::start(&[]);
+    let (bots, room) = publishers(&conference);
+    let mut guest = Guest::watch(&conference);
+    let expected = room.clone();
+    let frames =
+        Observation::begin(&conference, guest.caller().inbound().frames(), move |frame| look(frame, &expected));
+    for (name, width) in [("high", 1280), ("low", 320), ("high", 1280)] {
+        guest.say(&serde_json::json!({ "type": "rendition", "name": name }));
+        let told = guest.next("rendition", |told| told["name"] == name && told["auto"] == false);
+        assert_eq!(told["name"], name);
+        conference.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
+    }
+    are_in_order(&frames.end(), &[1280, 320, 1280]);
+    drop((bots, guest));
+    conference.end();
+}
