@@ -26,6 +26,7 @@ fn visits(server: &Server, count: usize) {
     let bot = |index| BotConfig { receive: Receive::Count, width: 160, height: 90, fps: 5, ..server.bot(index) };
     let visit = |index| tessera::bots::Bot::join(bot(index), &server.templates);
     for round in 0..count / AT_ONCE {
+        println!("{round} {:?}", server.process().holdings());
         server.runtime.block_on(async {
             let (a, b, c, d, e) = tokio::join!(visit(0), visit(1), visit(2), visit(3), visit(4));
             for (index, bot) in [a, b, c, d, e].into_iter().enumerate() {

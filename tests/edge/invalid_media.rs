@@ -33,41 +33,54 @@ fn noise(size: &str, caps: &str) -> String {
         "fakesink sync=false async=false
          audiotestsrc is-live=true wave=white-noise volume=1 samplesperbuffer=480
          ! audio/x-raw,format=S16BE,layout=interleaved,rate=48000,channels=1
-         ! rtpL16pay {size} ! capssetter caps=\"application/x-rtp,{caps}\""
+         ! rtpL16pay {size} ! capssetter replace=true caps=\"{caps}\""
     )
 }
 
-const VP8_CAPS: &str = "media=video,encoding-name=VP8,clock-rate=90000,payload=96";
-const H264_CAPS: &str = "media=video,encoding-name=H264,clock-rate=90000,payload=102";
-const OPUS_CAPS: &str = "media=audio,encoding-name=OPUS,clock-rate=48000,payload=111";
+/// What was negotiated, as a bot offers it.
+const TWCC: &str = r#"extmap-1=(string)\"http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\""#;
+const OPUS_CAPS: &str =
+    "application/x-rtp,media=audio,encoding-name=OPUS,encoding-params=(string)2,clock-rate=48000,payload=111";
+
+fn video_caps(codec: Codec) -> String {
+    let specific = match codec {
+        Codec::Vp8 => "encoding-name=VP8,payload=96",
+        Codec::H264 => {
+            "encoding-name=H264,payload=102,packetization-mode=(string)1,profile-level-id=(string)42e01f,\
+             level-asymmetry-allowed=(string)1"
+        }
+    };
+    format!("application/x-rtp,media=video,clock-rate=90000,{TWCC},{specific}")
+}
 
 fn all() -> [Broken; 4] {
+    let with_twcc = format!("capsfilter caps=\"application/x-rtp,{TWCC}\"");
     [
         Broken {
             name: "noise as VP8 and Opus",
             codec: Codec::Vp8,
-            video: format!("{VP8} ! {}", noise("pt=96 mtu=1200", VP8_CAPS)),
+            video: format!("{VP8} ! {}", noise("pt=96 mtu=1200", &video_caps(Codec::Vp8))),
             audio: noise("pt=111 max-ptime=20000000", OPUS_CAPS),
             hopeless: true,
         },
         Broken {
             name: "noise as H.264, and Opus cut off after some bytes",
             codec: Codec::H264,
-            video: format!("{H264} ! {}", noise("pt=102 mtu=1200", H264_CAPS)),
+            video: format!("{H264} ! {}", noise("pt=102 mtu=1200", &video_caps(Codec::H264))),
             audio: noise("pt=111 mtu=16", OPUS_CAPS).replace("rate=48000", "rate=800"),
             hopeless: true,
         },
         Broken {
             name: "VP8 and Opus with broken bytes",
             codec: Codec::Vp8,
-            video: format!("{VP8} ! rtpvp8pay pt=96 picture-id-mode=15-bit ! breakmydata probability=0.005"),
+            video: format!("{VP8} ! rtpvp8pay pt=96 picture-id-mode=15-bit ! {with_twcc} ! breakmydata probability=0.005"),
             audio: format!("{OPUS} ! breakmydata probability=0.3 ! rtpopuspay pt=111"),
             hopeless: false,
         },
         Broken {
             name: "H.264 and RTP of Opus with broken bytes",
             codec: Codec::H264,
-            video: format!("{H264} ! breakmydata probability=0.01 ! rtph264pay pt=102 config-interval=-1"),
+            video: format!("{H264} ! breakmydata probability=0.01 ! rtph264pay pt=102 config-interval=-1 ! {with_twcc}"),
             audio: format!("{OPUS} ! rtpopuspay pt=111 ! breakmydata probability=0.01"),
             hopeless: false,
         },
