@@ -26,6 +26,8 @@ pub enum Command {
     Rooms,
     /// One room → [`Reply::Room`].
     Room { room: RoomId },
+    /// How many media pipelines are not yet down → [`Reply::Pipelines`].
+    Pipelines,
     /// The composite now, as a JPEG → [`Reply::Snapshot`].
     Snapshot { room: RoomId },
 }
@@ -104,6 +106,8 @@ pub enum Reply {
     Done,
     Rooms { rooms: Vec<RoomView> },
     Room { room: Box<RoomView> },
+    /// Of all rooms, those that end counted too: without rooms it comes down to 0.
+    Pipelines { alive: usize },
     Snapshot { jpeg: Vec<u8> },
 }
 

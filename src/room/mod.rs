@@ -94,6 +94,7 @@ impl Rooms {
     pub async fn call(&self, command: Command) -> Result<Reply, Refusal> {
         let room = match &command {
             Command::Rooms => return Ok(Reply::Rooms { rooms: self.views().await }),
+            Command::Pipelines => return Ok(Reply::Pipelines { alive: Graph::alive() }),
             Command::Trickle { room, .. }
             | Command::Leave { room, .. }
             | Command::Remove { room, .. }

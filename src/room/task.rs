@@ -14,7 +14,7 @@ use crate::control::{
 };
 use crate::id::{PeerId, RoomId};
 use crate::media::{
-    AudioEvent, AudioMixer, AudioMixerError, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates,
+    AudioEvent, AudioMixer, AudioMixerError, Graph, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates,
     VideoMixerError,
 };
 use crate::peer::{Peer, PeerNotice};
@@ -289,6 +289,7 @@ impl RoomTask {
                 }
             },
             Command::Rooms => Ok(Reply::Rooms { rooms: vec![self.view()] }),
+            Command::Pipelines => Ok(Reply::Pipelines { alive: Graph::alive() }),
             Command::Room { .. } => Ok(Reply::Room { room: Box::new(self.view()) }),
             Command::Snapshot { .. } => {
                 // It waits for a frame: not on the room's time.

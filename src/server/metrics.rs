@@ -15,10 +15,10 @@ use warp::http::Method;
 use warp::reply::Response;
 
 use super::api::{all_rooms, fresh};
-use super::app::{App, with};
+use super::app::{App, unexpected, with};
 use super::problem::{Kind, Problem};
 use super::request::{Request, request};
-use crate::control::{Refusal, RoomView};
+use crate::control::{Command, Refusal, Reply, RoomView};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -96,13 +96,16 @@ impl Metrics {
     }
 
     /// The text of one scrape.
-    fn render(&self, rooms: &[RoomView]) -> Result<String, std::fmt::Error> {
+    fn render(&self, rooms: &[RoomView], pipelines: usize) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("tessera");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("http_requests", "HTTP requests by status", self.requests.clone());
         registry.register("joins", "Offers by the door they came through and their result", self.joins.clone());
         registry.register("websockets", "Open WebSockets", self.sockets.clone());
         registry.register("websockets_too_slow", "WebSockets closed as too slow", self.slow_sockets.clone());
+        let alive = Gauge::<i64>::default();
+        alive.set(i64::try_from(pipelines).unwrap_or(i64::MAX));
+        registry.register("pipelines", "Media pipelines that are not down", alive);
         describe(rooms, &mut registry);
         let mut page = String::new();
         text::encode(&mut page, &registry)?;
@@ -169,7 +172,11 @@ async fn scrape(app: &App, request: Request) -> Result<Response, Problem> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return request.other_method("GET, HEAD, OPTIONS");
     }
-    let page = app.metrics.render(&all_rooms(app).await?);
+    let pipelines = match app.call(Command::Pipelines).await? {
+        Reply::Pipelines { alive } => alive,
+        other => return Err(unexpected(&other)),
+    };
+    let page = app.metrics.render(&all_rooms(app).await?, pipelines);
     let page = page.map_err(|_| Problem::new(Kind::Failed, "the metrics could not be written"))?;
     Ok(fresh(OPENMETRICS, page))
 }

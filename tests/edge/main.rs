@@ -1,0 +1,21 @@
+//! The server at its edges: peers that vanish, lie, flood or send garbage, bad lines, limits, the network's settings, and
+//! an end in order. Two participants who do nothing wrong run beside each of them and must not notice.
+
+mod bystanders;
+mod candidates;
+mod churn;
+mod flood;
+mod invalid_media;
+mod limits;
+mod line;
+mod loss;
+mod network;
+#[path = "../http/program.rs"]
+mod program;
+mod server;
+mod slow_viewer;
+mod socket;
+mod stop;
+mod turn;
+mod vanished;
+mod wrong_fingerprint;
