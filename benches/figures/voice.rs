@@ -28,15 +28,14 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub struct Hearing {
     /// The latency in ms of each burst, by who heard whom at which burst: windows overlap.
     latencies: BTreeMap<(usize, usize, u64), f64>,
-    /// By how many dB one's own voice is below the weakest other one, in each burst.
-    own_below: Vec<f64>,
+    /// By how many dB one's own voice is below the weakest other one, by who heard that at which burst.
+    own_below: BTreeMap<(usize, u64), f64>,
 }
 
 impl Hearing {
     /// Takes what the bot `listener` of `count` heard lately.
     pub fn read(&mut self, bot: &Bot, listener: usize, count: usize) {
         let heard = bot.heard(WINDOW);
-        let mut latest = None;
         for speaker in (0..count).filter(|speaker| *speaker != listener) {
             for onset in onsets(&heard.samples, frequency(speaker)) {
                 let Some(played) = heard.time_of(onset) else { continue };
@@ -44,15 +43,16 @@ impl Hearing {
                 let (burst, late) = (played.as_nanos() / period, played.as_nanos() % period);
                 let (Ok(burst), late) = (u64::try_from(burst), late as f64 / 1e6) else { continue };
                 self.latencies.insert((listener, speaker, burst), late);
-                latest = Some(onset);
+                if let Some(below) = own_below(&heard, onset, listener, count) {
+                    self.own_below.insert((listener, burst), below);
+                }
             }
         }
-        self.own_below.extend(latest.and_then(|onset| own_below(&heard, onset, listener, count)));
     }
 
     pub fn rows(&self) -> Vec<Row> {
         let mut latencies: Vec<f64> = self.latencies.values().copied().collect();
-        let mut below = self.own_below.clone();
+        let mut below: Vec<f64> = self.own_below.values().copied().collect();
         vec![
             Row::new(
                 "voice, tone in to tone out, median",

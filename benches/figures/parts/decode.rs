@@ -19,11 +19,7 @@ pub fn run(participants: usize, templates: &Templates) -> Result<(), Failure> {
     for (index, tile) in layout::grid((canvas.width, canvas.height), participants).into_iter().enumerate() {
         let camera = material::camera(index, templates)?;
         let graph = Graph::new(templates, "decode-vp8", &[], clock, |_| {})?;
-        let size = gst::Caps::builder("video/x-raw")
-            .field("format", "I420")
-            .field("width", tile.width.cast_signed())
-            .field("height", tile.height.cast_signed())
-            .build();
+        let size = material::raw_caps((tile.width, tile.height));
         graph.element::<gst::Element>("size")?.set_property("caps", size);
         let source: gst_app::AppSrc = graph.element("rtp-in")?;
         source.set_caps(material::caps_of(&camera).as_ref());

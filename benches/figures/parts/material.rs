@@ -51,7 +51,9 @@ fn painted(index: usize) -> impl Iterator<Item = gst::Buffer> {
 /// The RTP packets of a bot's camera, those of a frame together.
 pub fn camera(index: usize, templates: &Templates) -> Result<Vec<Vec<gst::Sample>>, Failure> {
     let line = Line::open(templates, "bot-send-vp8", &[("bitrate", BITRATE.to_string())], "picture-in", None)?;
-    line.source.set_caps(Some(&raw_caps(SIZE)));
+    let mut caps = raw_caps(SIZE);
+    caps.make_mut().set("framerate", gst::Fraction::new(30, 1));
+    line.source.set_caps(Some(&caps));
     let mut frames = Vec::new();
     for picture in painted(index) {
         let mut packets = vec![line.through(picture)?];
@@ -93,12 +95,12 @@ pub fn decoded(camera: &[Vec<gst::Sample>], tile: (u32, u32), templates: &Templa
     Ok(frames)
 }
 
-fn raw_caps(size: (u32, u32)) -> gst::Caps {
+/// Pictures of this size, at any rate.
+pub fn raw_caps(size: (u32, u32)) -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .format(gst_video::VideoFormat::I420)
         .width(size.0.cast_signed())
         .height(size.1.cast_signed())
-        .framerate(gst::Fraction::new(30, 1))
         .pixel_aspect_ratio(gst::Fraction::new(1, 1))
         .build()
 }
