@@ -15,7 +15,7 @@ use crate::server::Server;
 const STAYING: usize = 2;
 /// Who come and go together.
 const TOGETHER: usize = 5;
-const FIRST: usize = 50;
+const STEP: usize = 50;
 const ALL: usize = 200;
 
 /// How long those that left may still be in the room.
@@ -27,19 +27,17 @@ pub async fn measure(templates: &Templates) -> Result<Vec<Row>, Failure> {
     let server = Server::start()?;
     let stay = (0..STAYING).map(|index| crowd::participant(&server, index, Receive::Count)).collect();
     let staying = crowd::join(stay, templates).await?;
-    come_and_go(&server, FIRST, templates).await?;
-    let first = server.process().resident()?;
-    come_and_go(&server, ALL - FIRST, templates).await?;
-    let last = server.process().resident()?;
+    let mut sizes = Vec::new();
+    for times in 1..=ALL / STEP {
+        come_and_go(&server, STEP, templates).await?;
+        let size = server.process().resident()? as f64 / f64::from(1 << 20);
+        println!("  ({size:.1} MiB after {})", times * STEP);
+        sizes.push(size);
+    }
     crowd::leave(staying).await?;
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!("  ({:.1} MiB after {FIRST}, {:.1} MiB after {ALL})", mib(first), mib(last));
-    Ok(vec![Row::new(
-        format!("memory after {ALL} joins and leaves, over that after {FIRST}"),
-        Goal::AtMost(10.0),
-        mib(last) - mib(first),
-        "MiB",
-    )])
+    let growth = sizes.last().zip(sizes.first()).map_or(f64::NAN, |(last, first)| last - first);
+    let what = format!("memory after {ALL} joins and leaves, over that after {STEP}");
+    Ok(vec![Row::new(what, Goal::AtMost(10.0), growth, "MiB")])
 }
 
 async fn come_and_go(server: &Server, count: usize, templates: &Templates) -> Result<(), Failure> {
