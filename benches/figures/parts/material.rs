@@ -9,7 +9,6 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use tessera::config;
 use tessera::control::Codec;
-use tessera::id::PeerId;
 use tessera::layout;
 use tessera::media::{Canvas, Composite, Frame, Graph, PictureSlot, Placed, RoomClock, Templates};
 use tessera::probe::timecode::Timecode;
@@ -122,8 +121,7 @@ impl Scene {
             pictures.push(decoded(&camera(index, templates)?, (tile.width, tile.height), templates)?);
             let slot = Arc::new(PictureSlot::default());
             slots.push(Arc::clone(&slot));
-            let peer = PeerId::from_bits(index as u64);
-            placed.push(Placed { peer, tile, picture: Some(slot), slate: None, label: None });
+            placed.push(Placed { tile, picture: Some(slot), slate: None, label: None });
         }
         Ok(Self { pictures, slots, placed, canvas: Canvas::new(&config)? })
     }
