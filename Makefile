@@ -15,10 +15,10 @@ test: ## everything that CI runs
 	@scripts/install-deps.sh run build test
 	@scripts/test.sh
 
-bench: ## the figures of the README, measured on this machine
+bench: ## the figures of the README, measured here; FIGURE=5 for one, ARGS=--write-readme for all into it
 	@scripts/install-deps.sh run build test
-	cargo bench --locked --no-run
-	scripts/in-netns.sh cargo bench --offline
+	cargo bench --locked --bench figures --no-run
+	scripts/in-netns.sh cargo bench --offline --bench figures -- $(addprefix --figure=,$(FIGURE)) $(ARGS)
 
 lint: ## format and lints, as `make test` checks them
 	cargo fmt --all --check

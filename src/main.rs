@@ -1,5 +1,7 @@
 //! Arguments, configuration, logs; then the server until a signal ends it.
 
+mod arenas;
+
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: ServeFlags) -> Result<(), Failure> {
+    arenas::limit();
     let config = flags.load()?;
     log_to_stderr(&config.server)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;

@@ -30,7 +30,7 @@ fn settings(index: usize, speech: Speech) -> Settings {
         audio: Some(Direction::SendRecv),
         video: Some(Direction::SendRecv),
         codec: Codec::Vp8,
-        source: Source::Synthetic { index, voice },
+        source: Source::Synthetic { index, grain: false, voice },
         receive: Receive::Decode,
         width: 640,
         height: 360,

@@ -51,6 +51,8 @@ pub enum Picture {
     None,
     /// The colour of the bot's index, with the time of capture in it ([`crate::probe::tile`]).
     Colour,
+    /// The same with grain, which takes all of the bitrate, as a camera's picture does ([`crate::probe::grain`]).
+    Grain,
     /// A file's picture and sound, over and over.
     File(PathBuf),
 }
@@ -125,7 +127,8 @@ impl BotConfig {
         let source = match &self.picture {
             // Bots that play the same file begin at different places of it.
             Picture::File(path) => Source::File { path: path.clone(), start: self.index as f64 * 0.37 % 1.0 },
-            Picture::None | Picture::Colour => Source::Synthetic { index: self.index, voice },
+            Picture::None | Picture::Colour => Source::Synthetic { index: self.index, grain: false, voice },
+            Picture::Grain => Source::Synthetic { index: self.index, grain: true, voice },
         };
         Settings {
             audio: direction(self.speech.is_some()),

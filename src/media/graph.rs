@@ -86,7 +86,7 @@ impl Graph {
     }
 
     /// The element of this name.
-    pub(super) fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, GraphError> {
+    pub fn element<T: IsA<gst::Element>>(&self, name: &str) -> Result<T, GraphError> {
         self.pipeline
             .by_name(name)
             .and_then(|element| element.downcast::<T>().ok())
@@ -94,7 +94,7 @@ impl Graph {
     }
 
     /// The pipeline itself, to add branches to it.
-    pub(super) fn pipeline(&self) -> &gst::Pipeline {
+    pub fn pipeline(&self) -> &gst::Pipeline {
         &self.pipeline
     }
 

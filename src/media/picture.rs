@@ -6,7 +6,7 @@ use std::time::Duration;
 use gstreamer_video as gst_video;
 
 /// A decoded frame in I420, mapped for reading and shared by reference count.
-pub(super) type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
+pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
 
 /// The hand-over of one participant's frames. Only the newest counts: a mixer that is late loses older ones, and a
 /// decoder never waits. (A std mutex: held for a pointer's exchange, on streaming threads.)
@@ -28,7 +28,7 @@ impl PictureSlot {
     }
 
     /// A new frame, decoded at running time `now`.
-    pub(super) fn put(&self, frame: Frame, now: Duration) {
+    pub fn put(&self, frame: Frame, now: Duration) {
         let mut state = self.lock();
         state.latest = Some((frame, now));
         state.frames += 1;

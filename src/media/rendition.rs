@@ -166,7 +166,7 @@ impl Rendition {
     }
 
     /// Takes a composite, if one is due. Called on the mixer's thread; never blocks.
-    pub(super) fn feed(&self, composite: &Composite) {
+    pub fn feed(&self, composite: &Composite) {
         if !self.pace.lock().unwrap_or_else(PoisonError::into_inner).due(composite.pts) {
             return;
         }

@@ -221,7 +221,7 @@ impl Templates {
     }
 
     /// A bin made of the template's text, its unlinked ends as ghost pads if `ghosts`.
-    pub(super) fn bin(&self, name: &str, values: &[(&str, String)], ghosts: bool) -> Result<gst::Bin, TemplateError> {
+    pub fn bin(&self, name: &str, values: &[(&str, String)], ghosts: bool) -> Result<gst::Bin, TemplateError> {
         let text = self.get(name)?.render(values)?;
         let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
         gst::parse::bin_from_description_full(&text, ghosts, None, gst::ParseFlags::FATAL_ERRORS)

@@ -23,19 +23,19 @@ pub const FREEZE_AFTER: Duration = Duration::from_secs(3);
 
 /// A finished frame of the canvas, shared by all who take it.
 #[derive(Clone, Debug)]
-pub(super) struct Composite {
-    pub(super) buffer: gst::Buffer,
-    pub(super) caps: gst::Caps,
-    pub(super) pts: Duration,
+pub struct Composite {
+    pub buffer: gst::Buffer,
+    pub caps: gst::Caps,
+    pub pts: Duration,
 }
 
 /// What stands in one tile. Stills are made for the tile's size before they get here.
 #[derive(Clone, Debug)]
-pub(super) struct Placed {
-    pub(super) tile: Tile,
-    pub(super) picture: Option<Arc<PictureSlot>>,
-    pub(super) slate: Option<Frame>,
-    pub(super) label: Option<Frame>,
+pub struct Placed {
+    pub tile: Tile,
+    pub picture: Option<Arc<PictureSlot>>,
+    pub slate: Option<Frame>,
+    pub label: Option<Frame>,
 }
 
 /// Why a mixer could not be started.
@@ -201,14 +201,16 @@ fn run(shared: &Shared, mut canvas: Canvas, interval: Duration, clock: RoomClock
 }
 
 /// Makes frames of the canvas.
-struct Canvas {
+#[derive(Debug)]
+pub struct Canvas {
     info: gst_video::VideoInfo,
     caps: gst::Caps,
     pool: gst::BufferPool,
 }
 
 impl Canvas {
-    fn new(config: &config::Video) -> Result<Self, VideoMixerError> {
+    /// A canvas as configured. GStreamer must be initialised.
+    pub fn new(config: &config::Video) -> Result<Self, VideoMixerError> {
         let impossible = || VideoMixerError::Canvas { width: config.width, height: config.height };
         let fps = gst::Fraction::new(i32::try_from(config.fps).map_err(|_| impossible())?, 1);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, config.width, config.height)
@@ -226,7 +228,8 @@ impl Canvas {
         Ok(Self { info, caps, pool })
     }
 
-    fn compose(&mut self, scene: &[Placed], pts: Duration, duration: Duration) -> Option<Composite> {
+    /// One frame of it, of running time `pts`; `None` where there is no memory for one.
+    pub fn compose(&mut self, scene: &[Placed], pts: Duration, duration: Duration) -> Option<Composite> {
         let mut buffer = self.pool.acquire_buffer(None).ok()?;
         {
             let buffer = buffer.get_mut()?;

@@ -9,6 +9,7 @@
 //! receiver have to share.
 
 pub mod freshness;
+pub mod grain;
 pub mod onset;
 pub mod palette;
 pub mod picture;

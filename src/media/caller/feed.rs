@@ -96,8 +96,8 @@ pub(super) fn start(
         return Ok(None);
     }
     Ok(Some(match &settings.source {
-        Source::Synthetic { index, voice } => {
-            Running::Synthetic { _running: synthetic::start(feed, *index, *voice, settings.fps)? }
+        Source::Synthetic { index, grain, voice } => {
+            Running::Synthetic { _running: synthetic::start(feed, *index, *grain, *voice, settings.fps)? }
         }
         Source::File { path, start } => {
             Running::File { _running: file::start(feed, path, *start, settings, templates)? }

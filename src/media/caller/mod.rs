@@ -53,8 +53,9 @@ impl Direction {
 /// What is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
-    /// The picture of the bot with this index ([`crate::probe::tile::paint`]), and a tone.
-    Synthetic { index: usize, voice: Voice },
+    /// The picture of the bot with this index ([`crate::probe::tile::paint`]), with or without grain
+    /// ([`crate::probe::grain`]), and a tone.
+    Synthetic { index: usize, grain: bool, voice: Voice },
     /// A file's picture and sound, over and over. Begins at the share `start` (0 to 1) of its length.
     File { path: PathBuf, start: f64 },
 }

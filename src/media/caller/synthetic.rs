@@ -8,7 +8,7 @@ use gstreamer as gst;
 use super::feed::{Feed, Stop};
 use super::{CallError, host_time};
 use crate::probe::tone::{self, Voice};
-use crate::probe::{SAMPLE_RATE, tile, timecode::Timecode};
+use crate::probe::{SAMPLE_RATE, grain, tile, timecode::Timecode};
 
 /// One piece of sound: as long as an Opus frame.
 const PIECE: Duration = Duration::from_millis(20);
@@ -28,9 +28,9 @@ impl Drop for Running {
 }
 
 /// Starts sending: one thread for the picture and the voice.
-pub(super) fn start(feed: Feed, index: usize, voice: Voice, fps: u32) -> Result<Running, CallError> {
+pub(super) fn start(feed: Feed, index: usize, grain: bool, voice: Voice, fps: u32) -> Result<Running, CallError> {
     let stop = Arc::new(Stop::default());
-    let source = Synthetic { feed, index, voice, frame: Duration::from_secs(1) / fps.max(1) };
+    let source = Synthetic { feed, index, grain, voice, frame: Duration::from_secs(1) / fps.max(1) };
     let until = Arc::clone(&stop);
     let thread = std::thread::Builder::new().name("bot-source".to_owned()).spawn(move || source.run(&until));
     thread.map_err(CallError::Thread)?;
@@ -40,6 +40,7 @@ pub(super) fn start(feed: Feed, index: usize, voice: Voice, fps: u32) -> Result<
 struct Synthetic {
     feed: Feed,
     index: usize,
+    grain: bool,
     voice: Voice,
     frame: Duration,
 }
@@ -102,6 +103,9 @@ impl Synthetic {
         let mut data = vec![0; width * height + 2 * width.div_ceil(2) * height.div_ceil(2)];
         let now = u64::try_from(host_time().as_millis()).unwrap_or(u64::MAX);
         tile::paint(&mut data, width, height, self.index, Timecode::at(now));
+        if self.grain {
+            grain::draw(&mut data, width, width, height, now);
+        }
         self.feed.push_picture(gst::Buffer::from_mut_slice(data), size, pts);
     }
 
