@@ -19,7 +19,8 @@ const ARENAS: &str = "MALLOC_ARENA_MAX";
 /// Starts this program anew, in this process, with the settings; returns where they are made, by whomever, or where that
 /// is impossible: then memory grows, and nothing else. To be called first in `main`, while there is one thread.
 pub fn settle() {
-    if env::var_os(ARENAS).is_some() {
+    let tuned = env::var("GLIBC_TUNABLES").is_ok_and(|tunables| tunables.contains("glibc.malloc"));
+    if tuned || env::var_os(ARENAS).is_some() {
         return;
     }
     let Ok(program) = env::current_exe() else { return };

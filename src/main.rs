@@ -1,6 +1,5 @@
 //! Arguments, configuration, logs; then the server until a signal ends it.
 
-mod arenas;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -68,7 +67,6 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: ServeFlags) -> Result<(), Failure> {
-    arenas::limit();
     let config = flags.load()?;
     log_to_stderr(&config.server)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
