@@ -83,8 +83,8 @@ browser_tests() {
         count "browser tests" 0 1 0 1
         return
     fi
-    # One file at a time: each drives whole browsers, and two of them would measure each other.
-    TESSERA_BIN=$PWD/target/debug/tessera run_tests "$logs/browser" node --test --test-concurrency=1 \
+    # Two files at a time: most of a test is waiting for browsers; more would only wait for the processor.
+    TESSERA_BIN=$PWD/target/debug/tessera run_tests "$logs/browser" node --test --test-concurrency=2 \
         --test-reporter=spec --test-reporter-destination=stdout \
         --test-reporter=tap --test-reporter-destination="$logs/tap" "${files[@]}" || code=$?
     read -ra sums < <(awk '/^# pass / { passed += $3 } /^# (fail|cancelled) / { failed += $3 }

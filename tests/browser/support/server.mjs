@@ -34,7 +34,7 @@ export class Server {
     this.#port = port;
   }
 
-  /** Starts a server and has it stopped when the test `t` is over; its log is shown if the test failed. */
+  /** Starts a server and has it stopped when the test `t` is over. */
   static async forTest(t) {
     if (!existsSync(BINARY)) throw new Error(`there is no server at ${BINARY}; give its path in TESSERA_BIN`);
     const host = testHost();
