@@ -104,11 +104,19 @@ pub struct Candidate {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Done,
-    Rooms { rooms: Vec<RoomView> },
-    Room { room: Box<RoomView> },
+    Rooms {
+        rooms: Vec<RoomView>,
+    },
+    Room {
+        room: Box<RoomView>,
+    },
     /// Of all rooms, those that end counted too: without rooms it comes down to 0.
-    Pipelines { alive: usize },
-    Snapshot { jpeg: Vec<u8> },
+    Pipelines {
+        alive: usize,
+    },
+    Snapshot {
+        jpeg: Vec<u8>,
+    },
 }
 
 /// Why a command was not carried out. `detail` texts are for people and hold no secrets.

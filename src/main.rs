@@ -1,6 +1,5 @@
 //! Arguments, configuration, logs; then the server until a signal ends it.
 
-
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;

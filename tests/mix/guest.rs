@@ -22,7 +22,11 @@ pub fn watcher(conference: &Conference, codec: Codec) -> Caller {
         audio: Some(Direction::RecvOnly),
         video: Some(Direction::RecvOnly),
         codec,
-        source: Source::Synthetic { index: 0, voice: Voice { frequency: 0, amplitude: 0.0, speech: Speech::Never } },
+        source: Source::Synthetic {
+            index: 0,
+            grain: false,
+            voice: Voice { frequency: 0, amplitude: 0.0, speech: Speech::Never },
+        },
         receive: Receive::Decode,
         width: 640,
         height: 360,

@@ -44,7 +44,7 @@ fn are_in_order(frames: &[Seen], widths: &[usize]) {
     steps.dedup();
     assert_eq!(steps, widths);
     if let Some(broken) = frames.iter().find(|frame| !frame.whole) {
-        panic!("a broken picture: {broken:?}");
+        panic!("a broken picture shows {}: {broken:?}", broken.shows);
     }
     for pair in frames.windows(2) {
         let gap = pair[1].arrived - pair[0].arrived;

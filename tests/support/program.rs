@@ -11,6 +11,9 @@ use ureq::http::{HeaderMap, Request, StatusCode};
 /// How long anything in these tests may take before it counts as hung.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Lines of the log that are kept for [`Program::log`]; no test comes near.
+const LOG_LINES: usize = 1 << 16;
+
 pub struct Program {
     child: Child,
     /// `127.0.0.1:…`
@@ -74,7 +77,7 @@ impl Program {
         }
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (tell, log) = mpsc::channel();
+        let (tell, log) = mpsc::sync_channel(LOG_LINES);
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let deadline = Instant::now() + PATIENCE;
         let address = loop {
@@ -124,7 +127,7 @@ impl Program {
                 return status;
             }
             assert!(Instant::now() < deadline, "the server does not end");
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 
