@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::bystanders::Bystanders;
-use crate::program::{OFFER, PATIENCE};
+use crate::OFFER;
+use crate::program::PATIENCE;
 use crate::server::{Server, eventually};
 use crate::socket::Socket;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tessera::bots::{BotConfig, Receive};
 
-use crate::program::OFFER;
+use crate::OFFER;
 use crate::server::{Holdings, Server, eventually};
 
 /// Joins and leaves, as many at once, by bots with live media.

@@ -3,7 +3,8 @@
 use tessera::bots::{Bot, BotConfig, BotError, Role, SignallingError};
 use tessera::control::Wanted;
 
-use crate::program::{OFFER, PATIENCE};
+use crate::OFFER;
+use crate::program::PATIENCE;
 use crate::server::{Server, eventually};
 
 /// The status and the words of a refusal.

@@ -10,7 +10,7 @@ mod limits;
 mod line;
 mod loss;
 mod network;
-#[path = "../http/program.rs"]
+#[path = "../support/program.rs"]
 mod program;
 mod server;
 mod slow_viewer;
@@ -19,3 +19,6 @@ mod stop;
 mod turn;
 mod vanished;
 mod wrong_fingerprint;
+
+/// An offer as a browser that only sends makes it.
+const OFFER: &str = include_str!("../http/offer.sdp");

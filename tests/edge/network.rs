@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::program::OFFER;
+use crate::OFFER;
 use crate::server::Server;
 
 /// Address and port of each candidate in an answer.

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::program::{OFFER, PATIENCE};
+use crate::OFFER;
+use crate::program::PATIENCE;
 use crate::server::Server;
 
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);

