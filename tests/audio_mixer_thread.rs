@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tessera::config;
 use tessera::id::{PeerId, RoomId};
-use tessera::media::{AudioEvent, AudioMixer, OpusPacket};
+use tessera::media::audio_mixer::{AudioEvent, AudioMixer, OpusPacket};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than a test lasts.

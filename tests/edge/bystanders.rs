@@ -151,7 +151,11 @@ impl Bystanders {
             let interrupted = seen.levels.iter().filter(|row| row[other] < HEARD_DB).count();
             let echoes = seen.levels.iter().filter(|row| row[own] > UNHEARD_DB).count();
             let what = format!("bystander {own} listens {times} times beside {by}");
-            assert!(interrupted * 8 <= times, "{what}: the other is not there {interrupted} times: {:.0?}", seen.levels);
+            assert!(
+                interrupted * 8 <= times,
+                "{what}: the other is not there {interrupted} times: {:.0?}",
+                seen.levels
+            );
             assert!(echoes * 8 <= times, "{what}: it hears itself {echoes} times: {:.0?}", seen.levels);
             println!("{what}: {} frames, interrupted {interrupted}, echoes {echoes}", seen.frames);
         }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::bystanders::Bystanders;
 use crate::OFFER;
+use crate::bystanders::Bystanders;
 use crate::program::PATIENCE;
 use crate::server::{Server, eventually};
 use crate::socket::Socket;

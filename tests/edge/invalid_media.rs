@@ -73,14 +73,18 @@ fn all() -> [Broken; 4] {
         Broken {
             name: "VP8 and Opus with broken bytes",
             codec: Codec::Vp8,
-            video: format!("{VP8} ! rtpvp8pay pt=96 picture-id-mode=15-bit ! {with_twcc} ! breakmydata probability=0.005"),
+            video: format!(
+                "{VP8} ! rtpvp8pay pt=96 picture-id-mode=15-bit ! {with_twcc} ! breakmydata probability=0.005"
+            ),
             audio: format!("{OPUS} ! breakmydata probability=0.3 ! rtpopuspay pt=111"),
             hopeless: false,
         },
         Broken {
             name: "H.264 and RTP of Opus with broken bytes",
             codec: Codec::H264,
-            video: format!("{H264} ! breakmydata probability=0.01 ! rtph264pay pt=102 config-interval=-1 ! {with_twcc}"),
+            video: format!(
+                "{H264} ! breakmydata probability=0.01 ! rtph264pay pt=102 config-interval=-1 ! {with_twcc}"
+            ),
             audio: format!("{OPUS} ! rtpopuspay pt=111 ! breakmydata probability=0.01"),
             hopeless: false,
         },

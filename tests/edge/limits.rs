@@ -19,7 +19,8 @@ fn refusal(result: Result<Bot, BotError>) -> (u16, String) {
 #[test]
 fn participants_viewers_and_rooms_are_limited() {
     let server = Server::start(&["limits.participants=2", "limits.viewers=1", "limits.rooms=1"]);
-    let viewer = |index| BotConfig { role: Role::Watch { rendition: Wanted::Named("low".to_owned()) }, ..server.bot(index) };
+    let viewer =
+        |index| BotConfig { role: Role::Watch { rendition: Wanted::Named("low".to_owned()) }, ..server.bot(index) };
     let mut bots: Vec<Bot> = (0..2).map(|index| server.join(server.bot(index))).collect();
     bots.push(server.join(viewer(2)));
     server.room_of(2);

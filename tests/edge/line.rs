@@ -59,14 +59,15 @@ impl Line {
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
         let content_type = warp::header::optional::<String>("content-type");
         let route = warp::method().and(warp::path::full()).and(query).and(content_type).and(warp::body::bytes());
-        let route = route.then(move |method: Method, path: warp::path::FullPath, query: String, kind, body: bytes::Bytes| {
-            let url = format!("http://{upstream}{}?{query}", path.as_str());
-            let shared = Arc::clone(&through);
-            async move {
-                let forward = move || shared.forward(method, url, kind, &body);
-                tokio::task::spawn_blocking(forward).await.unwrap()
-            }
-        });
+        let route =
+            route.then(move |method: Method, path: warp::path::FullPath, query: String, kind, body: bytes::Bytes| {
+                let url = format!("http://{upstream}{}?{query}", path.as_str());
+                let shared = Arc::clone(&through);
+                async move {
+                    let forward = move || shared.forward(method, url, kind, &body);
+                    tokio::task::spawn_blocking(forward).await.unwrap()
+                }
+            });
         let listener = server.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let proxy = server.runtime.spawn(warp::serve(route).incoming(listener).run());
@@ -202,5 +203,7 @@ fn endpoint(sdp: &str) -> SocketAddr {
 fn reroute(sdp: &str, from: SocketAddr, to: SocketAddr) -> String {
     let (old, new) = (format!(" {} {} ", from.ip(), from.port()), format!(" {} {} ", to.ip(), to.port()));
     let lines = sdp.lines().filter(|line| !line.starts_with("a=candidate:") || host(line) == Some(from));
-    lines.map(|line| if host(line).is_some() { line.replacen(&old, &new, 1) } else { line.to_owned() } + "\r\n").collect()
+    lines
+        .map(|line| if host(line).is_some() { line.replacen(&old, &new, 1) } else { line.to_owned() } + "\r\n")
+        .collect()
 }

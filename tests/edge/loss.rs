@@ -28,9 +28,8 @@ fn follow(runtime: &Runtime, bot: &Bot, index: usize, time: Duration) -> (Freshn
     let end = Instant::now() + time;
     let mut listen = Instant::now();
     while Instant::now() < end {
-        let frame: Option<Arc<Frame>> = runtime.block_on(async {
-            tokio::time::timeout(Duration::from_millis(100), frames.recv()).await.ok()?.ok()
-        });
+        let frame: Option<Arc<Frame>> = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_millis(100), frames.recv()).await.ok()?.ok() });
         if let Some(frame) = frame {
             let reading = tile_of(&frame, index, 3);
             let timecode = reading.timecode.filter(|_| reading.bot == Some(index));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tessera::bots::{Bot, BotConfig, BotError, Relay};
 
-use crate::bystanders::{Bystanders, shows, tile_of};
 use crate::OFFER;
+use crate::bystanders::{Bystanders, shows, tile_of};
 use crate::program::PATIENCE;
 use crate::server::{Server, eventually};
 use crate::socket::Socket;
@@ -81,7 +81,11 @@ fn from_websocket(server: &Server) -> Relay {
     let (_, welcome) = server.runtime.block_on(Socket::open(server, "/ws/elsewhere"));
     let server = &welcome["iceServers"][0];
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    Relay { url: text(&server["urls"][0]), username: text(&server["username"]), credential: text(&server["credential"]) }
+    Relay {
+        url: text(&server["urls"][0]),
+        username: text(&server["username"]),
+        credential: text(&server["credential"]),
+    }
 }
 
 /// An address of this machine that is not loopback: coturn relays nothing to that.
@@ -110,9 +114,7 @@ fn who_can_only_use_the_relay_joins_by_the_credentials_that_are_handed_out() {
         coturn.says(&[&username, "ALLOCATE processed, success"]);
         coturn.says(&[&username, "CREATE_PERMISSION processed, success"]);
         server.room_of(3);
-        eventually(PATIENCE, "it is seen", || {
-            bystanders.bot(0).last_frame().filter(|frame| shows(frame, &[0, 1, 2]))
-        });
+        eventually(PATIENCE, "it is seen", || bystanders.bot(0).last_frame().filter(|frame| shows(frame, &[0, 1, 2])));
         eventually(PATIENCE, "it sees", || {
             bot.last_frame().filter(|frame| shows(frame, &[0, 1, 2]) && tile_of(frame, 0, 3).timecode.is_some())
         });

@@ -6,6 +6,7 @@ mod conference;
 #[path = "../support/eventually.rs"]
 mod eventually;
 
+mod film;
 mod fit;
 mod guest;
 mod idle;
