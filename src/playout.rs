@@ -121,8 +121,10 @@ pub struct Playout {
     silence_announced: bool,
     /// Made up and real sound are joined by this.
     envelope: Envelope,
-    /// Duration of the last packet that was decoded.
+    /// Duration of the sender's packets.
     packet: i64,
+    /// That of the last one alone.
+    last_packet: i64,
     scratch: Vec<f32>,
     counters: PlayoutCounters,
 }
@@ -149,6 +151,7 @@ impl Playout {
             silence_announced: false,
             envelope: Envelope::default(),
             packet: FRAME,
+            last_packet: FRAME,
             scratch: vec![0.0; MAX_PACKET_SAMPLES],
             counters: PlayoutCounters::default(),
         }
@@ -211,6 +214,7 @@ impl Playout {
         if !self.playing && !self.begin(now, decoder) {
             return self.drain(out);
         }
+        self.end_where_the_next_begins();
         let concealed = self.counters.concealed;
         while self.ready.len() < FRAME_SAMPLES {
             self.advance(decoder);
@@ -249,7 +253,7 @@ impl Playout {
     fn begin(&mut self, now: i64, decoder: &impl Decode) -> bool {
         let Some((&seq, first)) = self.waiting.first_key_value() else { return false };
         if let Some(samples @ 1..=MAX_PACKET_SAMPLES) = decoder.samples(&first.payload) {
-            self.packet = samples as i64;
+            (self.packet, self.last_packet) = (samples as i64, samples as i64);
         }
         let waited = now - self.line.floor() - first.timestamp;
         if waited < self.delay.before_begin(&self.line, self.packet) {
@@ -299,6 +303,16 @@ impl Playout {
         self.envelope.close();
     }
 
+    /// Cuts off what a packet lasted beyond its successor's beginning: it was not what the sender made.
+    fn end_where_the_next_begins(&mut self) {
+        let Some((_, first)) = self.waiting.first_key_value() else { return };
+        let overlap = self.head - first.timestamp;
+        if overlap >= CONCEAL_STEP && overlap <= self.ready.len() as i64 {
+            self.ready.truncate(self.ready.len() - overlap as usize);
+            self.head = first.timestamp;
+        }
+    }
+
     /// Adds to `ready` what belongs at `head`: a packet, what stands in for a missing one, or a part of that.
     fn advance(&mut self, decoder: &mut impl Decode) {
         let Some((&seq, first)) = self.waiting.first_key_value() else {
@@ -343,9 +357,17 @@ impl Playout {
         self.next_seq = seq + 1;
         self.head = packet.timestamp;
         self.starved = 0;
-        match decoder.decode(&packet.payload, &mut self.scratch) {
+        // What would last beyond its successor's beginning is garbage, and would leave the decoder in a state to match.
+        let room = self.waiting.first_key_value().filter(|&(&next, _)| next == seq + 1);
+        let room = room.map_or(i64::MAX, |(_, next)| next.timestamp - packet.timestamp);
+        let fits = decoder.samples(&packet.payload).is_none_or(|samples| samples as i64 <= room);
+        match fits.then(|| decoder.decode(&packet.payload, &mut self.scratch)).flatten() {
             Some(samples) if (1..=MAX_PACKET_SAMPLES).contains(&samples) => {
-                self.packet = samples as i64;
+                // Garbage has any duration; two in a row that agree are the sender's.
+                if self.last_packet == samples as i64 {
+                    self.packet = self.last_packet;
+                }
+                self.last_packet = samples as i64;
                 self.silence_announced = packet.payload.len() <= MAX_DTX_PAYLOAD;
                 self.envelope.real(&mut self.scratch[..samples]);
                 self.append(samples);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tessera::config;
 use tessera::id::{PeerId, RoomId};
-use tessera::media::audio_mixer::{AudioEvent, AudioMixer, OpusPacket};
+use tessera::media::audio_mixer::OpusPacket;
+use tessera::media::{AudioEvent, AudioMixer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than a test lasts.
@@ -93,4 +94,19 @@ fn the_thread_ends_with_the_last_handle() {
     heard.recv_timeout(PATIENCE).expect("one handle is left");
     drop(other);
     assert_eq!(told.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn protection_reaches_the_packets() {
+    /// Configurations from here on are of CELT alone, which has no FEC (RFC 6716, section 3.1).
+    const FIRST_CELT_CONFIG: u8 = 16;
+    let (mixer, _told) = start();
+    let (_listener, heard) = listen(&mixer, LISTENER);
+    for lossy in [false, true, false] {
+        mixer.protect(lossy);
+        let deadline = Instant::now() + PATIENCE;
+        while (heard.recv_timeout(PATIENCE).expect("a packet each 20 ms").data[0] >> 3 < FIRST_CELT_CONFIG) != lossy {
+            assert!(Instant::now() < deadline, "still not {lossy}");
+        }
+    }
 }

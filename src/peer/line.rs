@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::loss::Loss;
 use crate::control::CloseReason;
 use crate::ladder::{Ladder, LineReport};
 
@@ -37,6 +38,7 @@ pub(super) enum Finding {
     Heard(bool),
     VideoLive(bool),
     Rung(usize),
+    Lossy(bool),
     Gone(CloseReason),
 }
 
@@ -47,11 +49,13 @@ pub(super) struct Line {
     heard: bool,
     live: bool,
     ladder: Ladder,
+    loss: Loss,
 }
 
 impl Line {
     pub(super) fn new(rungs: usize) -> Self {
-        Self { connected: false, began: None, heard: true, live: false, ladder: Ladder::new(rungs) }
+        let (ladder, loss) = (Ladder::new(rungs), Loss::default());
+        Self { connected: false, began: None, heard: true, live: false, ladder, loss }
     }
 
     pub(super) fn set_connected(&mut self) {
@@ -83,8 +87,13 @@ impl Line {
             self.live = live;
             findings.push(Finding::VideoLive(live));
         }
-        if sight.report.is_some_and(|report| self.ladder.report(sight.now, report)) {
-            findings.push(Finding::Rung(self.ladder.rung()));
+        if let Some(report) = sight.report {
+            if self.ladder.report(sight.now, report) {
+                findings.push(Finding::Rung(self.ladder.rung()));
+            }
+            if self.loss.report(sight.now, report) {
+                findings.push(Finding::Lossy(self.loss.is_lossy()));
+            }
         }
         findings
     }
@@ -109,6 +118,20 @@ mod tests {
         assert_eq!(line.look(sight(1_000, 0)), []);
         assert_eq!(line.look(sight(15_999, 0)), []);
         assert_eq!(line.look(sight(16_000, 0)), [Finding::Gone(CloseReason::NotConnected)]);
+    }
+
+    #[test]
+    fn loss_is_found_as_it_begins_and_ends() {
+        let mut line = Line::new(1);
+        line.set_connected();
+        let mut found = Vec::new();
+        for second in 0..60 {
+            let loss = if second < 10 { 0.05 } else { 0.0 };
+            let now = second * 1_000;
+            let findings = line.look(Sight { report: Some(LineReport { loss }), ..sight(now, now) });
+            found.extend(findings.into_iter().filter(|it| matches!(it, Finding::Lossy(_))).map(|it| (second, it)));
+        }
+        assert_eq!(found, [(1, Finding::Lossy(true)), (30, Finding::Lossy(false))]);
     }
 
     #[test]

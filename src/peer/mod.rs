@@ -4,6 +4,7 @@
 //! should know goes out as [`Event`]s.
 
 mod line;
+mod loss;
 mod task;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub enum PeerNotice {
     WantsKeyframe(RenditionKey),
     /// Its line carries the rendition of this rung of the ladder.
     Rung(usize),
+    /// Whether its line loses so many packets that sound sent to it needs FEC.
+    Lossy(bool),
     /// It is gone. The last notice.
     Gone(CloseReason),
 }

@@ -221,6 +221,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 Finding::Heard(heard) => (self.notices)(PeerNotice::Heard(heard)),
                 Finding::VideoLive(live) => (self.notices)(PeerNotice::VideoLive(live)),
                 Finding::Rung(rung) => (self.notices)(PeerNotice::Rung(rung)),
+                Finding::Lossy(lossy) => (self.notices)(PeerNotice::Lossy(lossy)),
                 Finding::Gone(reason) => return Some(reason),
             }
         }

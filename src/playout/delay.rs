@@ -29,6 +29,8 @@ const PAUSE_IN_A_HURRY: u32 = 3;
 /// How alike the ends of a splice must be at first; the demand sinks to `LEAST_LIKENESS` over `RELAXED_AFTER` ticks.
 const LIKENESS: f32 = 0.95;
 const LEAST_LIKENESS: f32 = 0.4;
+/// A splice that gains only a few milliseconds has to be as good as none.
+const PERFECT_LIKENESS: f32 = 0.99;
 const RELAXED_AFTER: f32 = 100.0;
 /// Loss is the mean over about this many packets.
 const LOSS_MEMORY: f32 = 256.0;
@@ -109,8 +111,7 @@ impl Delay {
         } else if self.ample > PATIENCE || surplus > MUCH {
             Correction::Shorten { most: offset + (slack - target) / step * step, likeness: self.likeness() }
         } else if offset >= super::splice::MIN_LAG as i64 {
-            // A gain of a few milliseconds is not worth a bad splice.
-            Correction::Shorten { most: offset, likeness: LIKENESS }
+            Correction::Shorten { most: offset, likeness: PERFECT_LIKENESS }
         } else {
             self.sought = 0;
             return Correction::None;

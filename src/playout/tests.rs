@@ -246,6 +246,27 @@ fn a_sender_that_begins_anew_is_followed() {
 }
 
 #[test]
+fn a_packet_that_claims_to_be_longer_than_it_is_harms_no_other() {
+    // The packet after it is there already as it is played, or comes when it is being played, or anything.
+    for (late, jitter, others_harmed) in [(0.0, 0.0, 0), (3.0, 0.0, 0), (3.0, 60.0, 30)] {
+        let mut line = Line::new();
+        let liar = |mut sent: Sent| {
+            if sent.seq % 20 == 7 {
+                sent.payload[8..].copy_from_slice(&(MAX_PACKET_SAMPLES as i64).to_be_bytes());
+            }
+            sent
+        };
+        line.play(by_arrival(sent(960, 0.0, |n| late + jitter * noise(n)).map(liar), 1500), 1490);
+        let counters = line.counters();
+        assert!(counters.late + counters.lost <= others_harmed, "{counters:?}");
+        assert!(counters.concealed <= (75 + others_harmed) * 960, "{counters:?}");
+        line.heard.drain(..4_800);
+        assert!(line.steepest() < 0.016, "{}", line.steepest());
+        assert!(line.delay_ms() <= 50 + jitter as u128, "{} ms", line.delay_ms());
+    }
+}
+
+#[test]
 fn duplicates_and_reordering_are_sorted_out() {
     let mut line = Line::new();
     // Pairs change places on the way, and each packet comes twice.

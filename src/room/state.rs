@@ -28,6 +28,8 @@ pub(super) struct Member {
     pub(super) receives_video: bool,
     pub(super) wanted: Wanted,
     pub(super) rung: usize,
+    /// Its line loses packets.
+    pub(super) lossy: bool,
     pub(super) connected: bool,
     pub(super) heard: bool,
     pub(super) muted: bool,
@@ -50,6 +52,7 @@ impl Member {
             receives_video: false,
             wanted,
             rung: 0,
+            lossy: false,
             connected: false,
             heard: true,
             muted: false,
@@ -101,6 +104,8 @@ pub(super) enum Effect {
     Show(Vec<(PeerId, Tile)>),
     SetTile(PeerId, Tile),
     MuteVoice(PeerId, bool),
+    /// Whether everybody's sound carries FEC: one encode is for many, so one lossy line is enough.
+    ProtectVoices(bool),
     Tell(PeerId, Event),
     Close(PeerId, CloseReason),
     /// The room is over.
@@ -125,6 +130,7 @@ struct InEffect {
     told: BTreeSet<PeerId>,
     speaking: Vec<PeerId>,
     renditions_told: BTreeMap<PeerId, (String, bool)>,
+    protected: bool,
 }
 
 /// A room's members and what is in effect for them.
@@ -285,6 +291,10 @@ impl RoomState {
         }
         self.settle_renditions(effects);
         self.settle_scene(effects);
+        let lossy = self.members.iter().any(|(_, member)| member.connected && member.lossy);
+        if std::mem::replace(&mut self.effected.protected, lossy) != lossy {
+            effects.push(Effect::ProtectVoices(lossy));
+        }
         self.tell_all(effects);
     }
 
@@ -464,6 +474,7 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
         }
         PeerNotice::WantsKeyframe(key) => effects.push(Effect::RequestKeyframe(key)),
         PeerNotice::Rung(rung) => member.rung = rung,
+        PeerNotice::Lossy(lossy) => member.lossy = lossy,
         // Taken care of where members are counted.
         PeerNotice::Gone(_) => {}
     }

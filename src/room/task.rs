@@ -351,6 +351,7 @@ impl RoomTask {
                     }
                 }
                 Effect::MuteVoice(peer, muted) => self.audio.set_muted(peer, muted),
+                Effect::ProtectVoices(lossy) => self.audio.protect(lossy),
                 Effect::Tell(peer, event) => self.tell(peer, event),
                 Effect::Close(peer, reason) => {
                     if let Some(handle) = self.peers.get(&peer) {

@@ -10,56 +10,82 @@ use crate::playout::Decode;
 const MAX_PACKET: usize = 1276;
 /// How far decoded sound may leave ±1: a decoder overshoots a little, a forged packet without bound.
 const MAX_SAMPLE: f32 = 2.0;
-/// What the encoder assumes to be lost on the listeners' lines, in percent; sets how much of each packet is FEC.
+/// What a protected encoder assumes to be lost on the listeners' lines, in percent; sets how much of each packet is FEC.
+/// More than the 5 from which on Opus prefers FEC to bandwidth and codes any sound by its speech layer.
 const ASSUMED_LOSS: i32 = 10;
-/// Of 0 to 10. With FEC, 5 costs twice of 0 and three quarters of 10, from where on tonality is analysed, too, which may
-/// change the coding mode and with it the FEC.
-const COMPLEXITY: i32 = 5;
+/// Of 0 to 10. More would gain under 0.6 dB on real sound and cost up to twice as much. Above 2, moreover, the encoder
+/// adapts in ways that two encoders of the same sound do differently (from 5 on the pitch filter): of some tones a change
+/// between them is heard.
+const COMPLEXITY: i32 = 2;
+/// The same for the speech layer, which gains 2 dB up to here and 1 dB beyond.
+const PROTECTED_COMPLEXITY: i32 = 4;
 
 /// Encodes one mix.
 ///
 /// For `Audio`, as `Voip` would filter the mix once more (each sender did that to its voice) and its error was 8 to 15 dB
-/// greater; FEC, which only the speech layer of Opus has, is there in either.
+/// greater.
+///
+/// Unprotected at first: FEC, which only the speech layer of Opus has, makes an encode three times as dear, and a change
+/// between two encoders is then not quite inaudible.
 #[derive(Debug)]
-pub(super) struct Encoder(opus::Encoder);
+pub(super) struct Encoder {
+    opus: opus::Encoder,
+    lossy: bool,
+}
 
 impl Encoder {
-    /// An encoder of `bitrate` bit/s.
+    /// An encoder of `bitrate` bit/s, unprotected.
     pub(super) fn new(bitrate: u32) -> Result<Self, opus::Error> {
-        let mut encoder = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Audio)?;
-        encoder.set_bitrate(Bitrate::Bits(i32::try_from(bitrate).unwrap_or(i32::MAX)))?;
-        encoder.set_complexity(COMPLEXITY)?;
-        encoder.set_inband_fec(true)?;
-        encoder.set_packet_loss_perc(ASSUMED_LOSS)?;
-        encoder.set_dtx(false)?;
-        Ok(Self(encoder))
+        let mut opus = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, Application::Audio)?;
+        opus.set_bitrate(Bitrate::Bits(i32::try_from(bitrate).unwrap_or(i32::MAX)))?;
+        opus.set_complexity(COMPLEXITY)?;
+        opus.set_inband_fec(true)?;
+        opus.set_packet_loss_perc(0)?;
+        opus.set_dtx(false)?;
+        Ok(Self { opus, lossy: false })
+    }
+
+    /// Puts FEC into the packets from the next one on, or no more.
+    pub(super) fn protect(&mut self, lossy: bool) -> Result<(), opus::Error> {
+        if lossy != self.lossy {
+            self.opus.set_complexity(if lossy { PROTECTED_COMPLEXITY } else { COMPLEXITY })?;
+            // FEC stays allowed: where no loss is assumed, Opus writes none and chooses its mode as if it were not.
+            self.opus.set_packet_loss_perc(if lossy { ASSUMED_LOSS } else { 0 })?;
+            self.lossy = lossy;
+        }
+        Ok(())
     }
 
     /// An encoder in about the state of one that encoded `history`, so that its packets can follow that one's.
     pub(super) fn warmed_up<'a>(
         bitrate: u32,
+        lossy: bool,
         history: impl IntoIterator<Item = &'a Frame>,
     ) -> Result<Self, opus::Error> {
         let mut encoder = Self::new(bitrate)?;
+        encoder.protect(lossy)?;
         for frame in history {
             encoder.encode(frame)?;
         }
         Ok(encoder)
     }
 
-    /// Encodes the next 20 ms so that little of it depends on what the decoder heard before, at some cost in quality: for a
-    /// decoder that was fed by another encoder until now.
-    pub(super) fn encode_independently(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
-        self.0.set_prediction_disabled(true)?;
+    /// Encodes the next 20 ms for a decoder that was fed by another encoder of the same sound until now.
+    ///
+    /// The speech layer predicts from the very samples that it encoded before, so it must not: little of such a packet
+    /// depends on them, at some cost in quality. Unprotected packets predict no more than loudness, of which both encoders
+    /// think alike, and are better left as they are.
+    pub(super) fn encode_after_another(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
+        self.opus.set_prediction_disabled(self.lossy)?;
         let packet = self.encode(frame);
-        self.0.set_prediction_disabled(false)?;
+        self.opus.set_prediction_disabled(false)?;
         packet
     }
 
     /// Encodes the next 20 ms.
     pub(super) fn encode(&mut self, frame: &Frame) -> Result<Bytes, opus::Error> {
         let mut packet = [0; MAX_PACKET];
-        let length = self.0.encode_float(frame, &mut packet)?;
+        let length = self.opus.encode_float(frame, &mut packet)?;
         Ok(Bytes::copy_from_slice(&packet[..length]))
     }
 }
@@ -110,7 +136,7 @@ impl Decode for Decoder {
 
 /// Whether a packet has a low bit-rate redundancy (LBRR) frame of the one before it: the flag that follows the voice
 /// activity flags, one of each 20 ms, of a SILK or hybrid frame's mid channel (RFC 6716, sections 4.2.3 and 4.2.4).
-fn carries_fec(packet: &[u8]) -> bool {
+pub(super) fn carries_fec(packet: &[u8]) -> bool {
     const FIRST_CELT_CONFIG: u8 = 16;
     let Ok(parsed) = opus::packet::parse(packet) else { return false };
     if parsed.toc >> 3 >= FIRST_CELT_CONFIG {

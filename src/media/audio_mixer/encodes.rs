@@ -4,7 +4,7 @@
 //! listener is only ever moved between encoders of which both encoded the same sound just before. One that leaves the
 //! shared encode gets an encoder that went through the last frames of the full mix, or, alone on it, the shared encoder
 //! itself; one that comes back does so when its own mix has equalled the full one for a while (see [`Routing`]). What
-//! the two encoders still differ in, the first packet after a move bridges: it is encoded independently of those before.
+//! the two encoders still differ in, the first packet after a move bridges ([`Encoder::encode_after_another`]).
 
 use std::collections::VecDeque;
 
@@ -38,6 +38,8 @@ struct Own {
 #[derive(Debug)]
 pub(super) struct Encodes {
     bitrate: u32,
+    /// Somebody's line loses packets, so all of them carry FEC.
+    lossy: bool,
     shared: Option<Encoder>,
     limiter: Limiter,
     /// The last frames of the full mix as they were encoded, the oldest first; full from the beginning.
@@ -49,7 +51,12 @@ pub(super) struct Encodes {
 impl Encodes {
     pub(super) fn new(bitrate: u32) -> Self {
         let history = std::iter::repeat_n(SILENCE, WARM_UP).collect();
-        Self { bitrate, shared: None, limiter: Limiter::default(), history, own: 0, failed: 0 }
+        Self { bitrate, lossy: false, shared: None, limiter: Limiter::default(), history, own: 0, failed: 0 }
+    }
+
+    /// Puts FEC into all packets from the next tick on, or no more.
+    pub(super) fn protect(&mut self, lossy: bool) {
+        self.lossy = lossy;
     }
 
     /// Encoders that run.
@@ -116,10 +123,11 @@ impl Encodes {
     fn encode_shared(&mut self, full: &Frame, joined: bool) -> Option<Bytes> {
         let encoder = match self.shared.take() {
             Some(encoder) => Ok(encoder),
-            None => Encoder::warmed_up(self.bitrate, &self.history),
+            None => Encoder::warmed_up(self.bitrate, self.lossy, &self.history),
         };
         let encoded = encoder.and_then(|mut encoder| {
-            let packet = if joined { encoder.encode_independently(full) } else { encoder.encode(full) };
+            encoder.protect(self.lossy)?;
+            let packet = if joined { encoder.encode_after_another(full) } else { encoder.encode(full) };
             Ok((encoder, packet?))
         });
         let (encoder, packet) = self.checked(encoded)?;
@@ -140,13 +148,14 @@ impl Encodes {
             Some(own) => Ok(own),
             None => left_over
                 .take()
-                .map_or_else(|| Encoder::warmed_up(self.bitrate, &self.history), Ok)
+                .map_or_else(|| Encoder::warmed_up(self.bitrate, self.lossy, &self.history), Ok)
                 .map(|encoder| Own { encoder, limiter: limiter.clone(), fresh }),
         };
         let encoded = own.and_then(|mut own| {
             own.limiter.process(mix);
+            own.encoder.protect(self.lossy)?;
             let fresh = std::mem::take(&mut own.fresh);
-            let packet = if fresh { own.encoder.encode_independently(mix) } else { own.encoder.encode(mix) };
+            let packet = if fresh { own.encoder.encode_after_another(mix) } else { own.encoder.encode(mix) };
             Ok((own, packet?))
         });
         let (own, packet) = self.checked(encoded)?;

@@ -102,6 +102,10 @@ impl Mixing {
         }
     }
 
+    pub(super) fn protect(&mut self, lossy: bool) {
+        self.encodes.protect(lossy);
+    }
+
     /// Nobody is here to mix for or to be heard.
     pub(super) fn is_idle(&self) -> bool {
         self.voices.is_empty() && self.listeners.is_empty()

@@ -38,12 +38,17 @@ pub(super) struct Post {
     pub(super) voices: Vec<(PeerId, Arc<Inbox>)>,
     pub(super) listeners: Vec<(PeerId, Sink, Closed)>,
     pub(super) mutes: Vec<(PeerId, bool)>,
+    pub(super) protect: Option<bool>,
     stop: bool,
 }
 
 impl Post {
     fn is_empty(&self) -> bool {
-        self.voices.is_empty() && self.listeners.is_empty() && self.mutes.is_empty() && !self.stop
+        self.voices.is_empty()
+            && self.listeners.is_empty()
+            && self.mutes.is_empty()
+            && self.protect.is_none()
+            && !self.stop
     }
 }
 
@@ -153,5 +158,8 @@ fn deliver(post: Post, mixing: &mut Mixing) {
     }
     for (peer, muted) in post.mutes {
         mixing.set_muted(peer, muted);
+    }
+    if let Some(lossy) = post.protect {
+        mixing.protect(lossy);
     }
 }

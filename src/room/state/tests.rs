@@ -58,6 +58,7 @@ fn notice() -> impl Strategy<Value = PeerNotice> {
         3 => key().prop_map(PeerNotice::Switched),
         1 => key().prop_map(PeerNotice::WantsKeyframe),
         2 => (0..5usize).prop_map(PeerNotice::Rung),
+        2 => any::<bool>().prop_map(PeerNotice::Lossy),
         1 => Just(PeerNotice::Gone(CloseReason::Left)),
     ]
 }
@@ -91,6 +92,7 @@ struct World {
     subscribed: BTreeMap<PeerId, Option<RenditionKey>>,
     fed: BTreeSet<(PeerId, RenditionKey)>,
     shown: Vec<(PeerId, Tile)>,
+    protected: bool,
     ended: bool,
 }
 
@@ -118,6 +120,10 @@ impl World {
                     self.fed.remove(&(*peer, key.clone()));
                 }
                 Effect::Show(scene) => self.shown.clone_from(scene),
+                Effect::ProtectVoices(lossy) => {
+                    assert_ne!(*lossy, self.protected, "as it was");
+                    self.protected = *lossy;
+                }
                 Effect::End => self.ended = true,
                 _ => {}
             }
@@ -143,6 +149,9 @@ impl World {
         assert_eq!(shown, canvas, "everybody on the canvas has one tile, in the order in which they joined");
         let tiles: Vec<Tile> = self.shown.iter().map(|(_, tile)| *tile).collect();
         assert_eq!(tiles, layout::grid(room.canvas, canvas.len()));
+
+        let lossy = room.members.iter().any(|(_, member)| member.connected && member.lossy);
+        assert_eq!(self.protected, lossy, "sound carries FEC as long as any line needs it");
 
         let mut needed = BTreeSet::new();
         for (peer, member) in room.members.iter().filter(|(_, member)| member.connected) {
@@ -313,4 +322,22 @@ fn a_participant_in_time_keeps_the_room() {
     room.decide(Input::Peer(late, PeerNotice::Gone(CloseReason::Left)));
     assert!(!closes(room.decide(Input::Tick(Duration::from_secs(210)))), "the wait begins anew");
     assert!(closes(room.decide(Input::Tick(Duration::from_secs(240)))));
+}
+
+#[test]
+fn sound_is_protected_as_long_as_any_line_is_lossy() {
+    let member = |name: &str| Member::new(name.to_owned(), Intent::Participate, Wanted::Auto);
+    let (ada, bo) = (PeerId::from_bits(1), PeerId::from_bits(2));
+    let (mut room, _) = room(&member("Ada"));
+    room.admit(bo, member("Bo")).unwrap();
+    let mut changes = |peer, notice| {
+        let protects = |effect| if let Effect::ProtectVoices(lossy) = effect { Some(lossy) } else { None };
+        room.decide(Input::Peer(peer, notice)).into_iter().find_map(protects)
+    };
+    changes(ada, PeerNotice::Connected);
+    assert_eq!(changes(ada, PeerNotice::Lossy(true)), Some(true));
+    assert_eq!(changes(bo, PeerNotice::Lossy(true)), None);
+    assert_eq!(changes(ada, PeerNotice::Lossy(false)), Some(false), "the other is not connected");
+    assert_eq!(changes(bo, PeerNotice::Connected), Some(true));
+    assert_eq!(changes(bo, PeerNotice::Gone(CloseReason::Left)), Some(false));
 }

@@ -80,10 +80,13 @@ fn jitter_of_80_ms_is_smoothed() {
 #[test]
 fn garbage_costs_no_more_than_what_it_replaces() {
     let (heard, counters) = over_a_line(0.0, Duration::ZERO, 0.05);
-    assert!(heard.iter().all(|x| x.is_finite() && x.abs() <= 1.1));
+    // The mix keeps within ±1; its encode overshoots a little.
+    assert!(heard.iter().all(|x| x.is_finite() && x.abs() <= 1.5));
     assert!(counters.received as usize >= TICKS - 2);
     let gaps = gaps(&heard);
-    assert!(gaps < 0.25, "{gaps}");
+    assert!(gaps < 0.02, "{gaps}");
+    assert_eq!((counters.lost, counters.late, counters.dropped), (0, 0, 0), "{counters:?}");
+    assert!((counters.concealed as f64) < 0.06 * (TICKS * FRAME_SAMPLES) as f64, "{counters:?}");
 }
 
 #[test]
