@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tessera::bots::{Bot, Counts, Receive};
+use tessera::control::RoomView;
 use tessera::media::Templates;
 use tokio::time::sleep;
 
@@ -26,6 +27,7 @@ pub async fn measure(templates: &Templates, length: Duration, threads: bool) -> 
     let viewers = crowd::join(viewers, templates).await?;
     sleep(crowd::WARM_UP).await;
     let before = total(&viewers);
+    let keyframes = keyframes(&server.room(&crowd::room())?);
     let with = Interval::measure(server.process(), length).await?;
     let after = total(&viewers);
     let room = server.room(&crowd::room())?;
@@ -40,7 +42,12 @@ pub async fn measure(templates: &Templates, length: Duration, threads: bool) -> 
     let each = |field: fn(&Counts) -> u64| (field(&after) - field(&before)) as f64 / VIEWERS as f64 / with.seconds();
     let (packets, bits) = (each(|counts| counts.video_packets), each(|counts| counts.video_bytes) * 8.0);
     let audio = each(|counts| counts.audio_packets);
-    println!("  (each viewer gets {packets:.0} packets of video and {audio:.0} of sound a second)");
+    // On a machine that is too busy viewers lose packets, and ask for keyframes, which makes the rendition dearer.
+    println!(
+        "  (each viewer gets {packets:.0} packets of video and {audio:.0} of sound a second; {} were lost, {} keyframes made)",
+        after.lost - before.lost,
+        self::keyframes(&room) - keyframes,
+    );
     let watchers: usize = room.renditions.iter().map(|rendition| rendition.watchers.len()).sum();
     let percent = (with.percent() - without.percent()) / VIEWERS as f64;
     Ok(vec![
@@ -50,11 +57,16 @@ pub async fn measure(templates: &Templates, length: Duration, threads: bool) -> 
     ])
 }
 
+fn keyframes(room: &RoomView) -> u64 {
+    room.renditions.iter().map(|rendition| rendition.keyframes).sum()
+}
+
 fn total(bots: &[Bot]) -> Counts {
     bots.iter().map(Bot::counts).fold(Counts::default(), |sum, counts| Counts {
         video_packets: sum.video_packets + counts.video_packets,
         video_bytes: sum.video_bytes + counts.video_bytes,
         audio_packets: sum.audio_packets + counts.audio_packets,
+        lost: sum.lost + counts.lost,
         ..sum
     })
 }

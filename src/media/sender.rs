@@ -196,8 +196,13 @@ impl VideoSender {
             let ask = !full && state.ask(Instant::now());
             return state.current.clone().filter(|_| ask).map(SenderEvent::WantsKeyframe);
         }
-        // A copy of the metadata only. Timestamps never run backwards, also where two encoders differ in delay.
-        let mut buffer = frame.buffer.copy();
+        // A copy of the bytes, too: memory that many buffers share keeps a list of them all, which costs more than that.
+        let Ok(mut buffer) = frame.buffer.copy_deep() else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            state.wants_keyframe = true;
+            return None;
+        };
+        // Timestamps never run backwards, also where two encoders differ in delay.
         let pts = buffer.pts().max(state.last_pts.map(|last| last + gst::ClockTime::from_mseconds(1)));
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);

@@ -9,6 +9,7 @@ pub fn every(period: Duration, mut tick: impl FnMut(u64) + Send + 'static) -> st
         let begin = Instant::now();
         for number in 0u64.. {
             let due = begin + period.mul_f64(number as f64);
+            #[expect(clippy::disallowed_methods, reason = "the thread's own pace; nobody waits for it")]
             thread::sleep(due.saturating_duration_since(Instant::now()));
             tick(number);
         }
