@@ -14,8 +14,9 @@ use tessera::probe::tile::{self, Fit, Reading};
 use tessera::probe::tone::{frequency, level_db};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 /// They join first, so these are their tiles and their indices.
 const COUNT: usize = 2;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tessera::bots::{BotConfig, Receive};
 
 use crate::OFFER;
-use crate::server::{Holdings, Server, eventually};
+use crate::eventually::eventually;
+use crate::server::{Holdings, Server};
 
 /// Joins and leaves, as many at once, by bots with live media.
 const JOINS: usize = 100;

@@ -5,8 +5,9 @@ use tessera::control::Codec;
 use tessera::media::Templates;
 
 use crate::bystanders::{Bystanders, tile_of};
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 /// What a bot sends in the place of what it should: the end of its picture's chain, and of its voice's.
 struct Broken {

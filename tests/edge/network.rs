@@ -43,7 +43,7 @@ fn media_stays_on_the_configured_ports_and_who_finds_none_is_refused() {
     // The next one gets the port of who leaves.
     let session = answers[0].header("location").unwrap();
     assert_eq!(server.program.ask("DELETE", session, &[], b"").status, 200);
-    let again = crate::server::eventually(crate::program::PATIENCE, "a port is free", || {
+    let again = crate::eventually::eventually(crate::program::PATIENCE, "a port is free", || {
         Some(server.program.post_sdp("/whip/edge", OFFER)).filter(|answer| answer.status == 201)
     });
     assert!(!candidates(again.text()).is_empty());

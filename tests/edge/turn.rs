@@ -11,8 +11,9 @@ use tessera::bots::{Bot, BotConfig, BotError, Relay};
 
 use crate::OFFER;
 use crate::bystanders::{Bystanders, shows, tile_of};
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 use crate::socket::Socket;
 
 const SECRET: &str = "north-and-south";
