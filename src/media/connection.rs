@@ -67,6 +67,9 @@ pub enum ConnectionError {
     Graph(#[from] GraphError),
     #[error(transparent)]
     Answer(#[from] AnswerError),
+    /// All ports of the configured range are taken, or there is no address that may be told.
+    #[error("no address with a free UDP port is left for the media")]
+    NoCandidates,
 }
 
 type Events = Arc<dyn Fn(ConnectionEvent) + Send + Sync>;
@@ -140,6 +143,9 @@ impl Connection {
     /// The answer for the peer: with `candidates` (all of them, as found), or to be trickled.
     pub fn answer(&self, candidates: Option<&[String]>) -> Result<String, ConnectionError> {
         let told = candidates.map(|found| self.advertise().candidates(found.iter().map(String::as_str)));
+        if told.as_ref().is_some_and(Vec::is_empty) {
+            return Err(ConnectionError::NoCandidates);
+        }
         Ok(sdp::finish_answer(&self.answer, &self.plan.offer, told.as_deref())?)
     }
 

@@ -4,7 +4,7 @@
 //! from GStreamer 1.22 to 1.26.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -18,18 +18,30 @@ use crate::config;
 /// a wait.
 const AUDIO_LATENCY_MS: u32 = 20;
 
-/// When something was last heard of a peer. Written on streaming threads.
+/// When something was last heard of a peer, and whether its handshake is over. Written on streaming threads.
 #[derive(Debug, Default)]
-pub(super) struct Heard(AtomicU64);
+pub(super) struct Heard {
+    millis: AtomicU64,
+    settled: AtomicBool,
+}
 
 impl Heard {
     pub(super) fn note(&self, now: Duration) {
-        self.0.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.millis.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// In running time.
     pub(super) fn last(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+        Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+
+    /// The handshake is over and the peer's certificate verified: what comes without protection is not the peer's.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
     }
 }
 
@@ -70,6 +82,7 @@ pub(super) fn configure_insides(
         match factory.name().as_str() {
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
+            "rtpsession" => hasten_feedback(element),
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
                 element.set_property("faststart-min-packets", 1u32);
@@ -77,7 +90,13 @@ pub(super) fn configure_insides(
             }
             "nicesrc" => {
                 let (Some(pad), heard) = (element.static_pad("src"), heard.clone()) else { return };
-                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+                    if heard.is_settled()
+                        && let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
+                        && is_forged_dtls(datagram)
+                    {
+                        return gst::PadProbeReturn::Drop;
+                    }
                     heard.note(clock.now());
                     gst::PadProbeReturn::Ok
                 });
@@ -85,6 +104,34 @@ pub(super) fn configure_insides(
             _ => {}
         }
     });
+}
+
+/// Whether it is DTLS (RFC 7983) that the peer cannot have sent after the handshake: a record of epoch 0, or one too short
+/// to be encrypted (RFC 6347, section 4.1; 8 bytes of nonce and 16 of tag). Anybody could have made it, and OpenSSL answers
+/// some of them with a fatal alert, at which the real peer ends the call. A handshake that the peer repeats because our
+/// end of it was lost is answered by its last record, which is of epoch 1.
+fn is_forged_dtls(datagram: &gst::BufferRef) -> bool {
+    const HEADER: usize = 13;
+    const SHORTEST: u16 = 8 + 16;
+    let Ok(datagram) = datagram.map_readable() else { return true };
+    match datagram.first() {
+        Some(20..64) => match datagram.first_chunk::<HEADER>() {
+            Some(header) => header[3..5] == [0, 0] || u16::from_be_bytes([header[11], header[12]]) < SHORTEST,
+            None => true,
+        },
+        _ => false,
+    }
+}
+
+/// Lets feedback go when it is needed. By its defaults GStreamer speaks RTCP every 5 s, and a NACK or PLI may only come
+/// early once in between (RFC 4585, section 3.5.2): with some loss, most would come when it is too late for them.
+pub(super) fn hasten_feedback(session: &gst::Element) {
+    const MIN_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+    // Of this, 5 % are for RTCP: enough for a packet of 100 bytes each 20 ms from everybody.
+    const BANDWIDTH: f64 = 5_000_000.0; // bit/s
+    session.set_property("bandwidth", BANDWIDTH);
+    let internal = session.property::<gst::glib::Object>("internal-session");
+    internal.set_property("rtcp-min-interval", MIN_INTERVAL.nseconds());
 }
 
 /// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.

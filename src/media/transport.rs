@@ -211,6 +211,7 @@ impl Transport {
     /// Lets media pass: the certificate is the announced one.
     pub fn set_verified(&self) {
         self.shared.verified.store(true, Ordering::Release);
+        self.shared.heard.settle();
     }
 
     /// Running time when something was last heard of the peer.

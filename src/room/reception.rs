@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
 use crate::media::sdp::{Offer, Role, SdpError};
-use crate::media::{Connection, Plan, Templates};
-use crate::peer::{Opening, Peer, PeerNotice};
+use crate::media::{Connection, ConnectionError, Plan, Templates};
+use crate::peer::{OpenError, Opening, Peer, PeerNotice};
 
 /// Why a peer is not in.
 #[derive(Debug)]
@@ -78,8 +78,13 @@ pub(super) async fn receive(
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);
     let opened = tracing::Instrument::instrument(Peer::open(opening, make), span).await.map_err(|error| {
-        tracing::error!(room = %join.room, participant = %peer, %error, "a peer could not be opened");
-        NotReceived::Refused(Refusal::Failed { detail: error.to_string() })
+        let detail = error.to_string();
+        if let OpenError::Connection(ConnectionError::NoCandidates) = error {
+            tracing::warn!(room = %join.room, participant = %peer, detail, "a peer could not be opened");
+            return NotReceived::Refused(Refusal::Full { detail });
+        }
+        tracing::error!(room = %join.room, participant = %peer, detail, "a peer could not be opened");
+        NotReceived::Refused(Refusal::Failed { detail })
     })?;
     room.enter(peer, opened.peer).await?;
     reserved.kept = true;

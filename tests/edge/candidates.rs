@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::OFFER;
 use crate::bystanders::Bystanders;
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 use crate::socket::Socket;
 
 /// How many: by PATCH in fragments of 50, by WebSocket in messages of one.

@@ -4,9 +4,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::bystanders::{Bystanders, shows};
+use crate::eventually::eventually;
 use crate::line::Line;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 /// How long, and how fast: a datagram each time, over all kinds.
 const FLOOD: Duration = Duration::from_secs(5);

@@ -5,8 +5,9 @@ use tessera::control::Codec;
 use tessera::media::Templates;
 
 use crate::bystanders::{Bystanders, tile_of};
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 /// What a bot sends in the place of what it should: the end of its picture's chain, and of its voice's.
 struct Broken {
@@ -67,7 +68,7 @@ fn all() -> [Broken; 4] {
             name: "noise as H.264, and Opus cut off after some bytes",
             codec: Codec::H264,
             video: format!("{H264} ! {}", noise("pt=102 mtu=1200", &video_caps(Codec::H264))),
-            audio: noise("pt=111 mtu=16", OPUS_CAPS).replace("rate=48000", "rate=800"),
+            audio: noise("pt=111 mtu=28", OPUS_CAPS).replace("! rtpL16pay", "! rtpL16pay max-ptime=100000"),
             hopeless: true,
         },
         Broken {
@@ -114,8 +115,10 @@ fn a_broken_payload_ends_as_a_slate_and_disturbs_nobody() {
         server.room_where(PATIENCE, "it has a tile", |room| {
             room.participants.iter().filter(|one| one.tile.is_some()).count() == 3
         });
-        eventually(PATIENCE, "its packets are under way", || (bot.counts().sent_packets > 200).then_some(()));
-        bystanders.are_undisturbed(broken.name);
+        // Broken bytes end the bot's own side sooner or later, too; some of them have left it by then.
+        let enough = if broken.hopeless { 200 } else { 20 };
+        eventually(PATIENCE, "its packets are under way", || (bot.counts().sent_packets > enough).then_some(()));
+        bystanders.are_undisturbed_in_noise(broken.name);
         for bystander in 0..2 {
             let frame = bystanders.bot(bystander).last_frame().unwrap();
             let seen: Vec<_> = (0..3).map(|index| tile_of(&frame, index, 3).bot).collect();

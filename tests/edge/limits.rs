@@ -4,8 +4,9 @@ use tessera::bots::{Bot, BotConfig, BotError, Role, SignallingError};
 use tessera::control::Wanted;
 
 use crate::OFFER;
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 /// The status and the words of a refusal.
 #[track_caller]

@@ -47,6 +47,7 @@ fn follow(runtime: &Runtime, bot: &Bot, index: usize, time: Duration) -> (Freshn
 
 #[track_caller]
 fn goes_on(what: &str, (freshness, heard): (Freshness, f64)) {
+    println!("{what}: {} frames, {} unreadable", freshness.ages_ms().len(), freshness.unreadable());
     let gap = freshness.longest_gap_ms(u64::try_from(host_time().as_millis()).unwrap()).unwrap_or(f64::INFINITY);
     let age = median(&mut freshness.ages_ms().to_vec()).unwrap_or(f64::INFINITY);
     println!("{what}: longest gap {gap} ms, median age {age} ms, heard {:.0} %", heard * 100.0);
@@ -69,7 +70,7 @@ fn pictures_recover_and_voices_go_on_over_a_lossy_line() {
         let seen_back = follow(runtime, &bot, 0, Duration::from_secs(10));
         (seen_there.join().unwrap(), seen_back)
     });
-    println!("{} datagrams were lost", line.lost());
+    println!("{} datagrams were lost; the bot: {:?}", line.lost(), bot.counts());
     assert!(line.lost() > 50, "the line was lossy");
     goes_on("what comes over the line", there);
     goes_on("what goes over the line", back);

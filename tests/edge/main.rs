@@ -4,6 +4,8 @@
 mod bystanders;
 mod candidates;
 mod churn;
+#[path = "../support/eventually.rs"]
+mod eventually;
 mod flood;
 mod invalid_media;
 mod limits;
@@ -20,5 +22,5 @@ mod turn;
 mod vanished;
 mod wrong_fingerprint;
 
-/// An offer as a browser that only sends makes it.
+/// An offer that no media follows.
 const OFFER: &str = include_str!("../http/offer.sdp");

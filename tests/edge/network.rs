@@ -38,12 +38,12 @@ fn media_stays_on_the_configured_ports_and_who_finds_none_is_refused() {
         let told = candidates(answer.text());
         assert!(!told.is_empty() && told.iter().all(|at| (42_000..=42_001).contains(&at.port())), "{told:?}");
     }
-    assert!(refused.status.is_server_error(), "there is no port left: {refused:?}");
-    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    refused.is_problem(503, "full");
+    assert!(refused.text().contains("UDP port"), "it says what is lacking: {}", refused.text());
     // The next one gets the port of who leaves.
     let session = answers[0].header("location").unwrap();
     assert_eq!(server.program.ask("DELETE", session, &[], b"").status, 200);
-    let again = crate::server::eventually(crate::program::PATIENCE, "a port is free", || {
+    let again = crate::eventually::eventually(crate::program::PATIENCE, "a port is free", || {
         Some(server.program.post_sdp("/whip/edge", OFFER)).filter(|answer| answer.status == 201)
     });
     assert!(!candidates(again.text()).is_empty());
@@ -64,14 +64,20 @@ fn only_the_configured_addresses_are_used_and_the_excluded_ones_are_not() {
 
     let without = Server::start(&[&format!("ice.exclude_addresses=[\"{}\"]", own[0])]);
     let answer = without.program.post_sdp("/whip/edge", OFFER);
-    assert!(candidates(answer.text()).iter().all(|candidate| candidate.ip() != own[0]), "{}", answer.text());
+    if own.len() == 1 {
+        // There is no other: a call that cannot come about is not answered as if it could.
+        answer.is_problem(503, "full");
+    } else {
+        assert!(!candidates(answer.text()).is_empty());
+        assert!(candidates(answer.text()).iter().all(|candidate| candidate.ip() != own[0]), "{}", answer.text());
+    }
     without.end();
 }
 
 #[test]
 fn clients_are_told_the_public_address_and_connect_all_the_same() {
     let public: IpAddr = "192.0.2.77".parse().unwrap();
-    let server = Server::start(&[&format!("ice.public_address=\"{public}\"")]);
+    let server = Server::start(&[&format!("ice.public_address={public}")]);
     let answer = server.program.post_sdp("/whip/other", OFFER);
     let told = candidates(answer.text());
     assert!(!told.is_empty() && told.iter().all(|candidate| candidate.ip() == public), "{}", answer.text());

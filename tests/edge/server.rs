@@ -10,23 +10,11 @@ use tessera::control::{RoomView, TrackState, Wanted};
 use tessera::id::RoomId;
 use tessera::media::Templates;
 
+use crate::eventually::eventually;
 use crate::program::{PATIENCE, Program};
 
 /// Encoding and decoding for a whole room takes the machine: one at a time, or they would measure each other.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// Asks again and again until there is an answer; fails if none comes within `patience`.
-#[track_caller]
-pub fn eventually<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + patience;
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(Instant::now() < end, "in time: {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
 
 /// A running server. Ends with [`Server::end`].
 pub struct Server {

@@ -6,9 +6,10 @@ use tessera::bots::{BotConfig, Role};
 use tessera::control::Wanted;
 
 use crate::bystanders::{Bystanders, shows, tile_of};
+use crate::eventually::eventually;
 use crate::line::{BLACKOUT, Line, Weather};
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 
 const DEAD: Duration = Duration::from_secs(8);
 

@@ -11,8 +11,9 @@ use tessera::bots::{Bot, BotConfig, BotError, Relay};
 
 use crate::OFFER;
 use crate::bystanders::{Bystanders, shows, tile_of};
+use crate::eventually::eventually;
 use crate::program::PATIENCE;
-use crate::server::{Server, eventually};
+use crate::server::Server;
 use crate::socket::Socket;
 
 const SECRET: &str = "north-and-south";
@@ -38,8 +39,9 @@ impl Coturn {
             .spawn()
             .expect("coturn is installed: scripts/install-deps.sh");
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (tell, log) = mpsc::channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        // What nobody reads any more is dropped: coturn must not wait.
+        let (tell, log) = mpsc::sync_channel(10_000);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.try_send(line))));
         Self { child, log, url: format!("turn:{address}:{port}?transport=udp") }
     }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::bystanders::{Bystanders, shows};
-use crate::server::{Server, eventually};
+use crate::eventually::eventually;
+use crate::server::Server;
 
 /// What is late by the machine's load and not by the server.
 const SLACK: Duration = Duration::from_secs(2);

@@ -13,6 +13,7 @@ use gstreamer_video::prelude::*;
 use tokio::sync::broadcast;
 
 use super::{CallError, Receive, element, host_time};
+use crate::media::insides::hasten_feedback;
 use crate::media::template::Templates;
 use crate::probe::SAMPLE_RATE;
 use crate::probe::picture::{Picture, Plane};
@@ -136,6 +137,13 @@ impl Inbound {
 
     /// Takes what `webrtc` receives from now on.
     pub(super) fn attach(self: &Arc<Self>, home: &gst::Bin, webrtc: &gst::Element, templates: &Templates) {
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+            bin.connect_deep_element_added(|_, _, element| {
+                if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
+                    hasten_feedback(element);
+                }
+            });
+        }
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
             let weak = Arc::downgrade(self);
             rtpbin.connect("new-jitterbuffer", false, move |values| {
