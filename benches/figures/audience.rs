@@ -1,9 +1,9 @@
 //! Figure 6: what one more viewer of a running rendition costs.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tessera::bots::{Bot, Counts, Receive};
-use tessera::control::RoomView;
 use tessera::media::Templates;
 use tokio::time::sleep;
 
@@ -14,6 +14,8 @@ use crate::report::{Goal, Row};
 use crate::server::Server;
 
 const PARTICIPANTS: usize = 4;
+/// Viewers whose cost is measured: as many as leave the machine room for themselves beside the server.
+const MEASURED: usize = 25;
 const VIEWERS: usize = 50;
 
 /// The slope of the server's CPU time between a room without and with its viewers.
@@ -23,42 +25,48 @@ pub async fn measure(templates: &Templates, length: Duration, threads: bool) -> 
     let mut bots = crowd::join(participants, templates).await?;
     sleep(crowd::WARM_UP).await;
     let without = Interval::measure(server.process(), length).await?;
-    let viewers = (0..VIEWERS).map(|index| crowd::viewer(&server, PARTICIPANTS + index)).collect();
-    let viewers = crowd::join(viewers, templates).await?;
+
+    let viewers = |range: Range<usize>| range.map(|index| crowd::viewer(&server, PARTICIPANTS + index)).collect();
+    let measured = crowd::join(viewers(0..MEASURED), templates).await?;
     sleep(crowd::WARM_UP).await;
-    let before = total(&viewers);
-    let keyframes = keyframes(&server.room(&crowd::room())?);
+    let (before, encoded_before) = (total(&measured), encoded(&server)?);
     let with = Interval::measure(server.process(), length).await?;
-    let after = total(&viewers);
-    let room = server.room(&crowd::room())?;
+    let (after, encoded_after) = (total(&measured), encoded(&server)?);
     if threads {
         profile("the room", &without, 1.0);
-        profile("the room with its viewers", &with, 1.0);
-        profile("each viewer", &with.less(&without), VIEWERS as f64);
+        profile("the room with viewers", &with, 1.0);
+        profile("each viewer", &with.less(&without), MEASURED as f64);
     }
-    bots.extend(viewers);
-    crowd::leave(bots).await?;
-
-    let each = |field: fn(&Counts) -> u64| (field(&after) - field(&before)) as f64 / VIEWERS as f64 / with.seconds();
+    let each = |field: fn(&Counts) -> u64| (field(&after) - field(&before)) as f64 / MEASURED as f64 / with.seconds();
     let (packets, bits) = (each(|counts| counts.video_packets), each(|counts| counts.video_bytes) * 8.0);
-    let audio = each(|counts| counts.audio_packets);
-    // On a machine that is too busy viewers lose packets, and ask for keyframes, which makes the rendition dearer.
+    let (audio, lost) = (each(|counts| counts.audio_packets), after.lost - before.lost);
+    let [keyframes, dropped] = std::array::from_fn(|at| encoded_after[at] - encoded_before[at]);
+    // A machine that is too busy loses packets and frames, and what is measured then is not a viewer's cost.
     println!(
-        "  (each viewer gets {packets:.0} packets of video and {audio:.0} of sound a second; {} were lost, {} keyframes made)",
-        after.lost - before.lost,
-        self::keyframes(&room) - keyframes,
+        "  (each viewer got {packets:.0} packets of video and {audio:.0} of sound a second; {lost} packets were lost, \
+         {dropped} frames dropped, {keyframes} keyframes made)"
     );
-    let watchers: usize = room.renditions.iter().map(|rendition| rendition.watchers.len()).sum();
-    let percent = (with.percent() - without.percent()) / VIEWERS as f64;
+    let percent = (with.percent() - without.percent()) / MEASURED as f64;
+
+    bots.extend(measured);
+    bots.extend(crowd::join(viewers(MEASURED..VIEWERS), templates).await?);
+    let room = server.room(&crowd::room())?;
+    crowd::leave(bots).await?;
+    let encoders = room.renditions.len() as f64;
     Ok(vec![
         Row::new("one more viewer of a running rendition, of a core", Goal::AtMost(1.0), percent, "%"),
         Row::new("… what it gets of video", Goal::None, bits / 1e6, "Mbit/s"),
-        Row::new(format!("encoders for {watchers} watchers"), Goal::AtMost(1.0), room.renditions.len() as f64, ""),
+        Row::new(format!("encoders for {VIEWERS} viewers and the participants"), Goal::AtMost(1.0), encoders, ""),
     ])
 }
 
-fn keyframes(room: &RoomView) -> u64 {
-    room.renditions.iter().map(|rendition| rendition.keyframes).sum()
+/// Keyframes that were made, and frames that the encoder was too slow for.
+fn encoded(server: &Server) -> Result<[u64; 2], Failure> {
+    let renditions = server.room(&crowd::room())?.renditions;
+    Ok([
+        renditions.iter().map(|rendition| rendition.keyframes).sum(),
+        renditions.iter().map(|rendition| rendition.dropped).sum(),
+    ])
 }
 
 fn total(bots: &[Bot]) -> Counts {

@@ -30,7 +30,7 @@ use failure::Failure;
 use parts::Part;
 use report::{Report, Row};
 use server::Server;
-use voice::Hearing;
+use voice::Latencies;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -84,6 +84,7 @@ async fn measure(arguments: &Arguments) -> Result<(), Failure> {
     if wanted(1) || wanted(2) || wanted(3) {
         println!("1 to 3: pictures and voices in a room of four, {} s", watched.as_secs());
         report.extend(room_of_four(&templates, watched).await?);
+        report.extend(vec![voice::own(&templates).await?]);
     }
     if wanted(4) {
         println!("4: newcomers");
@@ -126,13 +127,13 @@ async fn room_of_four(templates: &Templates, length: Duration) -> Result<Vec<Row
     let view = server.room(&crowd::room())?;
     let end = Instant::now() + length;
     let watching: Vec<_> = bots.iter().map(|bot| tokio::spawn(sight::watch(bot, view.clone(), length))).collect();
-    let mut hearing = Hearing::default();
+    let mut latencies = Latencies::default();
     while Instant::now() < end {
         sleep_until(end.min(Instant::now() + voice::READ_EACH)).await;
         // Takes long enough for frames to go by unread.
         tokio::task::block_in_place(|| {
             for (index, bot) in bots.iter().enumerate() {
-                hearing.read(bot, index, COUNT);
+                latencies.read(bot, index, COUNT);
             }
         });
     }
@@ -142,6 +143,6 @@ async fn room_of_four(templates: &Templates, length: Duration) -> Result<Vec<Row
     }
     crowd::leave(bots).await?;
     let mut rows = sight::rows(&sights);
-    rows.extend(hearing.rows());
+    rows.push(latencies.row());
     Ok(rows)
 }
