@@ -94,7 +94,7 @@ mod tests {
         let four = grid((1280, 720), 4);
         assert_eq!(four[3], Tile { x: 640, y: 360, width: 640, height: 360 });
         let five = grid((1280, 720), 5);
-        assert_eq!(five[0], Tile { x: 2, y: 120, width: 426, height: 240 });
+        assert_eq!(five[0], Tile { x: 0, y: 120, width: 426, height: 240 });
         assert_eq!(five[3].x, 214);
         assert_eq!(five[4].x + five[4].width, 1280 - 214);
     }

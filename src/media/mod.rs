@@ -26,6 +26,7 @@ mod still;
 mod template;
 mod transport;
 mod video_mixer;
+mod warm_up;
 
 pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError};
 pub use clock::RoomClock;
@@ -38,3 +39,4 @@ pub use sender::{SenderEvent, VideoSender};
 pub use stage::{Camera, Stage, StageTile};
 pub use template::{Template, TemplateError, Templates};
 pub use video_mixer::{Canvas, Composite, FREEZE_AFTER, Placed, VideoMixerError};
+pub use warm_up::warm_up;

@@ -134,11 +134,13 @@ pub(super) fn jpeg(templates: &Templates, composite: &super::video_mixer::Compos
     Some(map.to_vec())
 }
 
-/// Puts values into an SVG's `${…}`. Texts are escaped: names are anybody's.
+/// Puts values into an SVG's `${…}`. Texts are escaped: names are anybody's. XML has no control characters, and the
+/// escaping ends the program at a NUL.
 fn fill(svg: &str, values: &[(&str, String)]) -> String {
     let mut text = svg.to_owned();
     for (key, value) in values {
-        text = text.replace(&format!("${{{key}}}"), &gst::glib::markup_escape_text(value));
+        let value: String = value.chars().filter(|c| !c.is_control()).collect();
+        text = text.replace(&format!("${{{key}}}"), &gst::glib::markup_escape_text(&value));
     }
     text
 }
@@ -223,9 +225,11 @@ mod tests {
     fn a_hostile_name_is_only_text() {
         gst::init().unwrap();
         let mut easel = Easel::new(Arc::new(Templates::load(None).unwrap()));
-        let still = Still::label(640, 360, "</text><script>&\u{0}\"'", false);
-        // XML has no NUL; the server strips control characters, and here the drawing fails without harm.
-        assert!(easel.frame(&still).is_none());
+        for name in ["</text><script>&\u{0}\"'", "\u{feff}\u{202e}\u{fffe}", "${width}${name}"] {
+            // Drawn or not: nothing of it harms the next one.
+            let _ = easel.frame(&Still::label(640, 360, name, false));
+            let _ = easel.frame(&Still::slate(320, 180, PeerId::from_bits(1), name));
+        }
         let frame = easel.frame(&Still::label(640, 360, "</text>&amp;<b>", false)).unwrap();
         assert_eq!(frame.height(), 30);
         let slate = easel.frame(&Still::slate(426, 240, PeerId::from_bits(3), "Ada Lovelace")).unwrap();

@@ -31,6 +31,8 @@ pub enum RoomsError {
     Media(#[from] crate::media::MediaError),
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    #[error(transparent)]
+    WarmUp(#[from] crate::media::GraphError),
 }
 
 /// A peer that was let in.
@@ -64,10 +66,11 @@ struct Registry {
 }
 
 impl Rooms {
-    /// Prepares media and templates; rooms come with their first publishers.
+    /// Prepares media and templates, which takes some tenths of a second; rooms come with their first publishers.
     pub fn new(config: Arc<Config>) -> Result<Self, RoomsError> {
         crate::media::init()?;
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
+        crate::media::warm_up(&templates)?;
         Ok(Self { shared: Arc::new(Shared { config, templates, registry: Mutex::default() }) })
     }
 
