@@ -21,6 +21,9 @@ use crate::probe::picture::{Picture, Plane};
 /// Frames that wait for a reader; a slower one loses the oldest and is told how many.
 const FRAMES: usize = 4;
 
+/// The distance of transport-wide feedback, as libwebrtc has it where the line has room for it.
+const FEEDBACK: Duration = Duration::from_millis(100);
+
 /// How much of what was heard is kept.
 const HEARD: Duration = Duration::from_secs(10);
 
@@ -143,6 +146,9 @@ impl Inbound {
                     hasten_feedback(element);
                 }
             });
+        }
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+            bin.connect_deep_element_added(|_, _, element| report_as_browsers_do(element));
         }
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
             let weak = Arc::downgrade(self);
@@ -333,6 +339,15 @@ impl Inbound {
             sent_bytes: counters.sent_bytes.load(Relaxed),
             sent_keyframes: counters.sent_keyframes.load(Relaxed),
         }
+    }
+}
+
+/// Sets how often the sender is told what arrived, if `element` is what tells it: by default GStreamer does that with
+/// every frame.
+fn report_as_browsers_do(element: &gst::Element) {
+    if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
+        let session: gst::glib::Object = element.property("internal-session");
+        session.set_property("twcc-feedback-interval", u64::try_from(FEEDBACK.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
