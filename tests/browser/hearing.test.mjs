@@ -35,7 +35,9 @@ async function listen({ page }, tones) {
   }, tones);
 }
 
-const loudest = ({ page }) => page.evaluate(() => window.loudest);
+// Where nothing at all was heard, the level is minus infinity, which JSON has no number for.
+const loudest = async ({ page }) =>
+  (await page.evaluate(() => window.loudest)).map((level) => level ?? -Infinity);
 
 /** The energy of all the sound that came in so far, and how long that was. */
 async function energyAndTime({ page }) {
