@@ -198,11 +198,6 @@ impl Connection {
         self.inbound.stop_decoder();
     }
 
-    /// The codec of both directions.
-    pub fn codec(&self) -> Option<Codec> {
-        codec(&self.plan.offer)
-    }
-
     /// Where this peer's pictures are, for the canvas.
     pub fn picture(&self) -> Arc<PictureSlot> {
         self.inbound.slot().clone()

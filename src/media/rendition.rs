@@ -41,7 +41,6 @@ pub(super) struct EncodedFrame {
 /// A running encoder and its fan-out. Dropping it stops the encoder.
 #[derive(Debug)]
 pub struct Rendition {
-    key: RenditionKey,
     // Before the graph, so that a mixer that still holds this rendition feeds a source that refuses.
     source: gst_app::AppSrc,
     encoder_out: gst_app::AppSink,
@@ -130,8 +129,7 @@ impl Rendition {
         let source: gst_app::AppSrc = graph.element("raw-in")?;
         let encoder_out: gst_app::AppSink = graph.element("encoded-out")?;
         let shared = Arc::new(Shared::default());
-        let key = RenditionKey { codec, name: config.name.clone() };
-        let (fan_out, from) = (shared.clone(), key.clone());
+        let (fan_out, from) = (shared.clone(), RenditionKey { codec, name: config.name.clone() });
         encoder_out.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -151,18 +149,12 @@ impl Rendition {
         graph.start()?;
         let interval = Duration::from_secs(1) / fps;
         Ok(Self {
-            key,
             source,
             encoder_out,
             shared,
             pace: Mutex::new(Pace { interval, next: Duration::ZERO }),
             _graph: graph,
         })
-    }
-
-    /// What it is.
-    pub fn key(&self) -> &RenditionKey {
-        &self.key
     }
 
     /// Takes a composite, if one is due. Called on the mixer's thread; never blocks.

@@ -224,8 +224,7 @@ impl RoomTask {
                 }
             }
             Mail::Call(command, reply) => {
-                if let Some(outcome) = self.call(command, reply).await {
-                    let (reply, outcome) = outcome;
+                if let Some((reply, outcome)) = self.call(command, reply).await {
                     let _ = reply.send(outcome);
                 }
             }
