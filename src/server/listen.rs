@@ -18,6 +18,7 @@ use warp::reply::Response;
 
 use super::metrics::Metrics;
 use super::observe;
+use super::unread;
 
 /// Connections at once; further ones wait in the kernel's queue. WebSockets are counted on their own.
 const MAX_CONNECTIONS: usize = 4096;
@@ -55,7 +56,10 @@ pub async fn serve(
             let handle = service_fn(move |request: hyper::Request<Incoming>| {
                 let (service, metrics) = (service.clone(), metrics.clone());
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                async move { observe::observed(metrics, method, &path, service.call(request)).await }
+                async move {
+                    let answer = unread::settled(request, |request| service.call(request));
+                    observe::observed(metrics, method, &path, answer).await
+                }
             });
             let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);

@@ -18,6 +18,7 @@ mod session;
 mod sessions;
 mod socket;
 mod turn;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,9 +17,6 @@ use crate::id::{PeerId, RoomId};
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// How much of a body that is not wanted is read all the same, in bytes, and for how long.
-const MAX_DISCARDED: usize = 1024 * 1024;
-const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 /// Longest name of a participant, in characters.
 const MAX_NAME: usize = 64;
 /// What somebody without a name is called.
@@ -53,13 +50,9 @@ fn whole_chunks<B: Buf>(
 impl Request {
     /// The whole body, if it has this media type (parameters and case do not matter) and at most `limit` bytes.
     pub async fn body(mut self, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
-        let result = tokio::time::timeout(BODY_DEADLINE, self.read(media_type, limit)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(BODY_DEADLINE, self.read(media_type, limit)).await.unwrap_or_else(|_| {
             Err(Problem::new(Kind::BodyTimeout, format!("the body took more than {} s", BODY_DEADLINE.as_secs())))
-        });
-        if result.is_err() {
-            self.discard().await;
-        }
-        result
+        })
     }
 
     async fn read(&mut self, media_type: &str, limit: usize) -> Result<Bytes, Problem> {
@@ -82,21 +75,6 @@ impl Request {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.freeze())
-    }
-
-    /// Reads on for a moment: a client that still writes when the connection is reset might never see why.
-    async fn discard(mut self) {
-        let rest = async {
-            let mut left = MAX_DISCARDED;
-            while let Some(Ok(chunk)) = self.body.next().await {
-                left = left.saturating_sub(chunk.len());
-                if left == 0 {
-                    break;
-                }
-            }
-        };
-        // Over its time it is as good as read.
-        let _ = tokio::time::timeout(DISCARD_DEADLINE, rest).await;
     }
 
     /// A JSON body.

@@ -2,6 +2,7 @@
 
 mod api;
 mod configuration;
+mod connections;
 mod endpoints;
 mod pages;
 mod process;
