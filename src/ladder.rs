@@ -17,7 +17,7 @@ const CLIMB_AFTER_MAX: Duration = Duration::from_secs(192);
 /// A step down within this time of a step up is a climb that failed.
 const CLIMB_FAILED_WITHIN: Duration = Duration::from_secs(15);
 
-/// What a peer's transport-wide feedback says of about one second.
+/// What a peer's receiver reports say of about one second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LineReport {
     /// Part of the packets that did not arrive, 0 to 1.

@@ -150,6 +150,8 @@ fn webrtcbin_answers_every_offer_that_is_let_through() {
                 assert_eq!(!attributes(section, "a=ssrc:").is_empty(), media.direction.receives(), "{context}");
                 let twcc = media.extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc);
                 assert_eq!(section.contains("transport-wide-cc"), twcc, "{context}");
+                assert_eq!(section.contains("transport-cc"), payload.feedback.transport_cc, "{context}");
+                assert!(media.direction.sends() || !twcc && !payload.feedback.transport_cc, "{context}");
                 if let Format::H264(id) = payload.format {
                     assert!(section.contains(&format!("profile-level-id={id}")), "{context}");
                 }

@@ -10,7 +10,7 @@ use super::graph::GraphError;
 use super::inbound::Inbound;
 use super::picture::PictureSlot;
 use super::rendition::RenditionKey;
-use super::sdp::{self, AnswerError, ExtensionKind, Offer};
+use super::sdp::{self, AnswerError, Offer};
 use super::sender::{SenderEvent, VideoSender};
 use super::template::Templates;
 use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
@@ -235,14 +235,9 @@ impl Connection {
         self.transport.refused() + self.inbound.dropped() + self.video.as_ref().map_or(0, |video| video.counts().1)
     }
 
-    /// What the peer's transport-wide feedback says of the last second or so; nothing without feedback. Blocks for the
-    /// RTP session's lock.
+    /// How the peer's line was since this was last answered; nothing while the peer reports nothing.
     pub fn line_report(&self) -> Option<LineReport> {
-        let stats = self.transport.feedback()?;
-        let sent = stats.get::<u32>("packets-sent").ok().filter(|sent| *sent > 0)?;
-        let received = stats.get::<u32>("packets-recv").ok()?;
-        // Counts of packets, far below 2^24.
-        Some(LineReport { loss: 1.0 - (received.min(sent) as f32 / sent as f32) })
+        self.transport.line_report()
     }
 }
 
@@ -254,14 +249,12 @@ fn codec(offer: &Offer) -> Option<Codec> {
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
         let payload = media.payload();
-        let twcc = media.extensions.iter().find(|extension| extension.kind == ExtensionKind::TransportCc);
         Track {
             kind: if payload.codec().is_some() { Kind::Video } else { Kind::Audio },
             codec: payload.codec(),
             payload: payload.number,
             sends: media.direction.receives(),
             receives: media.direction.sends(),
-            twcc: twcc.map(|extension| extension.id),
             // Ours to choose (RFC 3550): not zero, and different for the two m-lines.
             ssrc: ((peer.bits() >> 33) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
         }

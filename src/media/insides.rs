@@ -3,7 +3,7 @@
 //! There are no properties for these; they are reached through the elements that webrtcbin is made of, which are the same
 //! from GStreamer 1.22 to 1.26.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 
 use super::clock::RoomClock;
-use super::transport::TransportError;
+use super::receiver_reports::{self, ReceiverReports};
+use super::transport::{Kind, Track, TransportError};
 use crate::config;
 
 /// How long voice waits for a missing packet, in ms: it has FEC and concealment, and only packets out of order are worth
@@ -72,17 +73,27 @@ pub(super) fn configure_ice(webrtc: &gst::Element, config: &config::Ice) -> Resu
 pub(super) fn configure_insides(
     webrtc: &gst::Element,
     clock: RoomClock,
-    audio_payload: Option<u8>,
+    tracks: &[Track],
     heard: &Arc<Heard>,
+    reports: &Arc<Mutex<ReceiverReports>>,
 ) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let heard = heard.clone();
+    let (heard, reports) = (heard.clone(), reports.clone());
+    let receives = tracks.iter().any(|track| track.receives);
+    let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
     bin.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
         match factory.name().as_str() {
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
-            "rtpsession" => hasten_feedback(element),
+            "rtpsession" => {
+                if receives {
+                    hasten_feedback(element);
+                } else {
+                    set_rtcp_interval(element, receiver_reports::INTERVAL);
+                }
+                listen_for_reports(element, reports.clone());
+            }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
                 element.set_property("faststart-min-packets", 1u32);
@@ -126,12 +137,29 @@ fn is_forged_dtls(datagram: &gst::BufferRef) -> bool {
 /// Lets feedback go when it is needed. By its defaults GStreamer speaks RTCP every 5 s, and a NACK or PLI may only come
 /// early once in between (RFC 4585, section 3.5.2): with some loss, most would come when it is too late for them.
 pub(super) fn hasten_feedback(session: &gst::Element) {
-    const MIN_INTERVAL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
+    const MIN_INTERVAL: Duration = Duration::from_millis(50);
     // Of this, 5 % are for RTCP: enough for a packet of 100 bytes each 20 ms from everybody.
     const BANDWIDTH: f64 = 5_000_000.0; // bit/s
     session.set_property("bandwidth", BANDWIDTH);
+    set_rtcp_interval(session, MIN_INTERVAL);
+}
+
+pub(super) fn set_rtcp_interval(session: &gst::Element, interval: Duration) {
     let internal = session.property::<gst::glib::Object>("internal-session");
-    internal.set_property("rtcp-min-interval", MIN_INTERVAL.nseconds());
+    internal.set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// Notes what the peer reports; what it says has passed SRTCP.
+fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
+    let internal = session.property::<gst::glib::Object>("internal-session");
+    internal.connect("on-receiving-rtcp", false, move |values| {
+        if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
+            && let Ok(packet) = packet.map_readable()
+        {
+            reports.lock().unwrap_or_else(PoisonError::into_inner).take(&packet);
+        }
+        None
+    });
 }
 
 /// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.

@@ -3,8 +3,8 @@
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
 //! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
-//! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin
-//! has no properties for; `sdp` lets no text of a client near webrtcbin.
+//! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin has no properties for,
+//! `receiver_reports` what peers say of their lines; `sdp` lets no text of a client near webrtcbin.
 //! `caller` is the other end of a call: what bots and tests join rooms with.
 
 pub mod audio_mixer;
@@ -18,6 +18,7 @@ mod inbound;
 mod insides;
 mod install;
 mod picture;
+mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;

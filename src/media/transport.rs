@@ -5,7 +5,7 @@
 //! compare them (RFC 8122, section 5).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -18,10 +18,12 @@ use gstreamer_webrtc as gst_webrtc;
 use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
+use super::receiver_reports::ReceiverReports;
 use super::sender::AudioSender;
 use super::template::Templates;
 use crate::config;
 use crate::control::Codec;
+use crate::ladder::LineReport;
 
 /// How long each step of the negotiation may take.
 const STEP_DEADLINE: Duration = Duration::from_secs(3);
@@ -54,8 +56,6 @@ pub struct Track {
     pub sends: bool,
     /// Whether the peer sends something on it.
     pub receives: bool,
-    /// The id of the transport-wide congestion control extension, if it was offered.
-    pub twcc: Option<u8>,
     /// Our synchronisation source.
     pub ssrc: u32,
 }
@@ -109,11 +109,12 @@ struct Shared {
     verified: Arc<AtomicBool>,
     /// When the last datagram came that was not STUN.
     heard: Arc<Heard>,
+    reports: Arc<Mutex<ReceiverReports>>,
     inbound: AtomicU32,
     /// Packets that came before the certificate was verified, or on streams past the limit.
     refused: AtomicU64,
     /// The video stream's pad, for keyframe requests to the sender.
-    video_pad: std::sync::Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
+    video_pad: Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
 }
 
 impl Transport {
@@ -135,11 +136,12 @@ impl Transport {
             }
         })?;
         let webrtc: gst::Element = graph.element("webrtc")?;
-        let shared = Arc::new(Shared::default());
+        let sent = tracks.iter().filter(|track| track.sends).map(|track| track.ssrc);
+        let shared = Shared { reports: Arc::new(Mutex::new(ReceiverReports::of(sent))), ..Shared::default() };
+        let shared = Arc::new(shared);
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
-        let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
-        configure_insides(&webrtc, clock, audio_payload, &shared.heard);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
         report(&webrtc, &events);
         let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
         transport.receive_into(packets);
@@ -236,18 +238,15 @@ impl Transport {
 
     /// Asks the peer for a keyframe of its video. Not from webrtcbin's own callbacks.
     pub fn request_keyframe(&self) {
-        let pad = self.shared.video_pad.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pad = self.shared.video_pad.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pad) = pad.as_ref().and_then(gst::glib::WeakRef::upgrade) {
             pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
     }
 
-    /// What the peer's transport-wide feedback says of what it was sent lately. Blocks for the RTP session's lock.
-    pub(super) fn feedback(&self) -> Option<gst::Structure> {
-        let rtpbin = self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
-        // Under BUNDLE there is one session; it has the number of the m-line that carries it.
-        let session = rtpbin.emit_by_name::<Option<gst::Element>>("get-session", &[&0u32])?;
-        session.property::<Option<gst::Structure>>("twcc-stats")
+    /// How the peer's line was since this was last answered; nothing while the peer reports nothing.
+    pub fn line_report(&self) -> Option<LineReport> {
+        self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner).line_report()
     }
 
     fn receive_into(&self, packets: PacketSink) {
@@ -287,15 +286,11 @@ impl Transport {
         let branch = templates.bin(name, &values, true).map_err(GraphError::from)?;
         let link = |what: &str| GraphError::Link { graph: name.to_owned(), detail: what.to_owned() };
         self.graph.pipeline().add(&branch).map_err(|_| link("cannot be added"))?;
-        let (source, payloader) = match track.kind {
-            Kind::Audio => ("audio-in", "audio-pay"),
-            Kind::Video => ("video-in", "video-pay"),
+        let source = match track.kind {
+            Kind::Audio => "audio-in",
+            Kind::Video => "video-in",
         };
-        let payloader: gst::Element = self.graph.element(payloader)?;
         let source: gst_app::AppSrc = self.graph.element(source)?;
-        if let Some(id) = track.twcc {
-            add_twcc(&payloader, id);
-        }
         // The number fixes the m-line; requests without one are broken in 1.22.
         let template = self.webrtc.pad_template("sink_%u").ok_or(TransportError::Webrtc("no sink_%u"))?;
         let sink = self
@@ -347,24 +342,6 @@ fn caps_of(track: &Track) -> gst::Caps {
         .build()
 }
 
-/// Numbers our packets for the peer's transport-wide feedback.
-fn add_twcc(payloader: &gst::Element, id: u8) {
-    let Ok(extension) = gst::ElementFactory::make("rtphdrexttwcc").build() else {
-        tracing::warn!("no rtphdrexttwcc: peers give no feedback on the line");
-        return;
-    };
-    // GstRTPHeaderExtension has no property for its id, only a setter that the base bindings do not have.
-    payloader.emit_by_name::<()>("add-extension", &[&extension_with_id(extension, id)]);
-}
-
-fn extension_with_id(extension: gst::Element, id: u8) -> gst::Element {
-    use gstreamer_rtp::prelude::*;
-    if let Some(extension) = extension.downcast_ref::<gstreamer_rtp::RTPHeaderExtension>() {
-        extension.set_id(u32::from(id));
-    }
-    extension
-}
-
 /// Turns webrtcbin's signals into events.
 fn report(webrtc: &gst::Element, events: &Arc<dyn Fn(TransportEvent) + Send + Sync>) {
     let found = events.clone();
@@ -412,11 +389,11 @@ fn attach_inbound(
         _ => None,
     };
     if kind == Some(Kind::Video) {
-        *shared.video_pad.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(pad.downgrade());
+        *shared.video_pad.lock().unwrap_or_else(PoisonError::into_inner) = Some(pad.downgrade());
     }
     let sink = gst_app::AppSink::builder().sync(false).async_(false).enable_last_sample(false).build();
     let counted = shared.clone();
-    let last_caps = std::sync::Mutex::new(None::<gst::Caps>);
+    let last_caps = Mutex::new(None::<gst::Caps>);
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
@@ -425,7 +402,7 @@ fn attach_inbound(
                     counted.refused.fetch_add(1, Ordering::Relaxed);
                     return Ok(gst::FlowSuccess::Ok);
                 };
-                let mut last = last_caps.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut last = last_caps.lock().unwrap_or_else(PoisonError::into_inner);
                 let changed = sample.caps().filter(|caps| last.as_deref() != Some(*caps)).map(ToOwned::to_owned);
                 if changed.is_some() {
                     last.clone_from(&changed);

@@ -11,8 +11,8 @@ use crate::ladder::{Ladder, LineReport};
 /// A peer that is not connected by then never will be.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
-/// After this silence a participant's tile is taken off the canvas: it is very likely gone. Peers that receive report
-/// at least once a second (TWCC, RFC 4585), those that send do so all the time.
+/// After this silence a participant's tile is taken off the canvas: it is very likely gone. Peers that receive pictures
+/// report each second, those that send do so all the time.
 const SILENT_AFTER: Duration = Duration::from_millis(3_500);
 
 /// After this silence the peer is closed. (RFC 7675 gives consent 30 s; a browser that comes back joins anew.)

@@ -9,7 +9,6 @@ use super::line::{Finding, Line, Sight};
 use super::{PeerCommand, PeerNotice};
 use crate::control::{Candidate, CloseReason, Event};
 use crate::id::PeerId;
-use crate::ladder::LineReport;
 use crate::media::{Connection, ConnectionEvent, RoomClock};
 
 /// How often the line is looked at.
@@ -36,7 +35,6 @@ pub(super) struct PeerTask<N> {
 /// What work off the task brought.
 enum Done {
     Verified(bool),
-    Report(Option<LineReport>),
     DecoderRestarted,
 }
 
@@ -51,7 +49,6 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut candidates, mut decoders) = (0, 1);
-        let mut reporting = false;
         let mut early = early.into_iter();
         let reason = loop {
             // What came while candidates were gathered is first.
@@ -86,23 +83,10 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                         self.tell(Event::Connected)
                     }
                     Done::Verified(false) => Some(CloseReason::WrongFingerprint),
-                    Done::Report(report) => {
-                        reporting = false;
-                        self.look(report)
-                    }
                     Done::DecoderRestarted => None,
                 },
                 Some(event) = next => self.happened(event, &mut decoders, &finished),
-                _ = look.tick() => {
-                    if self.line.is_connected() && !reporting {
-                        reporting = true;
-                        let connection = self.connection.clone();
-                        off_task(&finished, move || Done::Report(connection.line_report()));
-                        None
-                    } else {
-                        self.look(None)
-                    }
-                }
+                _ = look.tick() => self.look(),
             };
             if let Some(reason) = ended {
                 break reason;
@@ -209,12 +193,12 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         });
     }
 
-    fn look(&mut self, report: Option<LineReport>) -> Option<CloseReason> {
+    fn look(&mut self) -> Option<CloseReason> {
         let sight = Sight {
             now: self.clock.now(),
             heard: self.connection.heard(),
             pictured: self.connection.picture().last(),
-            report,
+            report: self.connection.line_report(),
         };
         for finding in self.line.look(sight) {
             match finding {

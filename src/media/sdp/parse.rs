@@ -97,7 +97,7 @@ fn read_media(section: &Section<'_>, session: &Section<'_>) -> Result<Media, Sdp
     if !section.has("rtcp-mux") && !section.has("rtcp-mux-only") {
         return unsupported(format!("the {name} m-line has no a=rtcp-mux"));
     }
-    let payloads = read_payloads(kind, section, words)?;
+    let mut payloads = read_payloads(kind, section, words)?;
     if payloads.is_empty() {
         let wanted = match kind {
             Kind::Audio => "Opus",
@@ -106,7 +106,12 @@ fn read_media(section: &Section<'_>, session: &Section<'_>) -> Result<Media, Sdp
         return unsupported(format!("the {name} m-line offers no {wanted}"));
     }
     let direction = direction(section)?.or(direction(session)?).unwrap_or(Direction::SendRecv);
-    let extensions = extensions(kind, section, session)?;
+    let mut extensions = extensions(kind, section, session)?;
+    if !direction.sends() {
+        // What we send carries none of them.
+        extensions.clear();
+        payloads.iter_mut().for_each(|payload| payload.feedback.transport_cc = false);
+    }
     Ok(Media { kind, mid: mid.to_owned(), direction, protocol, payloads, extensions, ssrcs: ssrcs(section)? })
 }
 
