@@ -144,6 +144,7 @@ pub(super) fn hasten_feedback(session: &gst::Element) {
     set_rtcp_interval(session, MIN_INTERVAL);
 }
 
+/// Sets how long at least the pause between regular RTCP packets is.
 pub(super) fn set_rtcp_interval(session: &gst::Element, interval: Duration) {
     let internal = session.property::<gst::glib::Object>("internal-session");
     internal.set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));

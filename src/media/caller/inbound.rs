@@ -13,7 +13,7 @@ use gstreamer_video::prelude::*;
 use tokio::sync::broadcast;
 
 use super::{CallError, Receive, element, host_time};
-use crate::media::insides::hasten_feedback;
+use crate::media::insides::{hasten_feedback, set_rtcp_interval};
 use crate::media::template::Templates;
 use crate::probe::SAMPLE_RATE;
 use crate::probe::picture::{Picture, Plane};
@@ -21,8 +21,8 @@ use crate::probe::picture::{Picture, Plane};
 /// Frames that wait for a reader; a slower one loses the oldest and is told how many.
 const FRAMES: usize = 4;
 
-/// The distance of transport-wide feedback, as libwebrtc has it where the line has room for it.
-const FEEDBACK: Duration = Duration::from_millis(100);
+/// How often who only counts reports: Chromium sent 3.9 RTCP packets a second for a mix that it watched, Firefox 3.2.
+const REPORTS: Duration = Duration::from_millis(250);
 
 /// How much of what was heard is kept.
 const HEARD: Duration = Duration::from_secs(10);
@@ -141,14 +141,17 @@ impl Inbound {
     /// Takes what `webrtc` receives from now on.
     pub(super) fn attach(self: &Arc<Self>, home: &gst::Bin, webrtc: &gst::Element, templates: &Templates) {
         if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            bin.connect_deep_element_added(|_, _, element| {
-                if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
+            let only_counts = self.receive == Receive::Count;
+            bin.connect_deep_element_added(move |_, _, element| {
+                if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
+                    return;
+                }
+                if only_counts {
+                    set_rtcp_interval(element, REPORTS);
+                } else {
                     hasten_feedback(element);
                 }
             });
-        }
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            bin.connect_deep_element_added(|_, _, element| report_as_browsers_do(element));
         }
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
             let weak = Arc::downgrade(self);
@@ -339,15 +342,6 @@ impl Inbound {
             sent_bytes: counters.sent_bytes.load(Relaxed),
             sent_keyframes: counters.sent_keyframes.load(Relaxed),
         }
-    }
-}
-
-/// Sets how often the sender is told what arrived, if `element` is what tells it: by default GStreamer does that with
-/// every frame.
-fn report_as_browsers_do(element: &gst::Element) {
-    if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
-        let session: gst::glib::Object = element.property("internal-session");
-        session.set_property("twcc-feedback-interval", u64::try_from(FEEDBACK.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
