@@ -142,11 +142,15 @@ mod tests {
             prop_assert!(placed.width <= tile.0 && placed.height <= tile.1);
             prop_assert!(placed.width == tile.0 || placed.height == tile.1);
             prop_assert!(placed.crop_x * 2 < w && placed.crop_y * 2 < h);
-            // Both directions are scaled alike, up to a few pixels' rounding.
+            // Both directions are scaled alike, up to the even pixel: of the source where it is cut (on both sides, by a
+            // whole number), of the tile where it is barred.
             let (kept_w, kept_h) = (f64::from(w - 2 * placed.crop_x), f64::from(h - 2 * placed.crop_y));
-            let (by_w, by_h) = (f64::from(placed.width) / kept_w, f64::from(placed.height) / kept_h);
-            let slack = 4.0 / kept_w.min(kept_h) + 4.0 / f64::from(placed.width.min(placed.height));
-            prop_assert!((by_w / by_h - 1.0).abs() <= slack, "{placed:?} {by_w} {by_h}");
+            let (shown_w, shown_h) = (f64::from(placed.width), f64::from(placed.height));
+            let off = match fit {
+                Fit::Fill => (kept_w - kept_h * shown_w / shown_h).abs().min((kept_h - kept_w * shown_h / shown_w).abs()),
+                Fit::Fit => (shown_w - shown_h * kept_w / kept_h).abs().min((shown_h - shown_w * kept_h / kept_w).abs()),
+            };
+            prop_assert!(off <= if fill { 4.0 } else { 2.0 }, "{placed:?} is off by {off}");
         }
     }
 }

@@ -106,7 +106,7 @@ impl Connection {
         let events: Events = Arc::new(events);
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
-        let inbound = Arc::new(Inbound::new(sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        let inbound = Arc::new(Inbound::new(plan.clock, sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {

@@ -217,19 +217,19 @@ pub(super) fn probe(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::mpsc;
     use std::time::Instant;
 
     use super::*;
 
-    const FRAMES: usize = 40;
+    pub(in crate::media) const FRAMES: usize = 40;
     const KEYFRAME: usize = 20;
     const LOST: usize = 10;
     const DEADLINE: Duration = Duration::from_secs(20);
 
     /// RTP packets of a moving picture, by frame; frames 0 and [`KEYFRAME`] are keyframes.
-    fn packets(codec: Codec) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
+    pub(in crate::media) fn packets(codec: Codec) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
         let encoder = match codec {
             Codec::Vp8 => format!("vp8enc deadline=1 keyframe-max-dist={KEYFRAME} ! rtpvp8pay"),
             Codec::H264 => format!(

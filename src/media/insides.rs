@@ -3,8 +3,8 @@
 //! There are no properties for these; they are reached through the elements that webrtcbin is made of, which are the same
 //! from GStreamer 1.22 to 1.26.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;

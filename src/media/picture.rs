@@ -1,9 +1,15 @@
 //! The latest picture of a participant: where its decoder puts frames and the video mixer takes them.
+//!
+//! The mixer's looks go the other way: a picture that nobody looks at, for nobody watches the room or it has no tile, is
+//! not decoded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer_video as gst_video;
+
+/// After this long without a look a picture counts as unseen. Long enough for a newcomer to get its tile.
+const SEEN_FOR: Duration = Duration::from_secs(2);
 
 /// A decoded frame in I420, mapped for reading and shared by reference count.
 pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
@@ -19,6 +25,10 @@ pub struct PictureSlot {
 struct SlotState {
     latest: Option<(Frame, Duration)>,
     frames: u64,
+    /// When the mixer last looked.
+    looked: Option<Duration>,
+    /// When something last came that was not decoded.
+    skipped: Option<Duration>,
 }
 
 impl PictureSlot {
@@ -43,6 +53,30 @@ impl PictureSlot {
         }
     }
 
+    /// The newest frame that is not older than `max_age` at `now`, to be shown: this is what keeps it decoded.
+    pub(super) fn look(&self, now: Duration, max_age: Duration) -> Option<Frame> {
+        self.lock().looked = Some(now);
+        self.latest(now, max_age)
+    }
+
+    /// Whether somebody looks, so that what comes is worth decoding. The first time it is asked counts as a look.
+    pub(super) fn is_seen(&self, now: Duration) -> bool {
+        let looked = *self.lock().looked.get_or_insert(now);
+        now.saturating_sub(looked) <= SEEN_FOR
+    }
+
+    /// Something came that was not decoded, for nobody looks.
+    pub(super) fn skip(&self, now: Duration) {
+        self.lock().skipped = Some(now);
+    }
+
+    /// Whether a frame is to be expected soon: a moment ago something came that was not decoded, and none was since.
+    pub(super) fn is_awaited(&self, now: Duration) -> bool {
+        let state = self.lock();
+        let decoded = state.latest.as_ref().map(|(_, at)| *at);
+        state.skipped > decoded && state.skipped.is_some_and(|skipped| now.saturating_sub(skipped) <= SEEN_FOR)
+    }
+
     /// The newest frame that is not older than `max_age` at `now`.
     pub(super) fn latest(&self, now: Duration, max_age: Duration) -> Option<Frame> {
         let state = self.lock();
@@ -50,13 +84,54 @@ impl PictureSlot {
         (now.saturating_sub(*at) <= max_age).then(|| frame.clone())
     }
 
-    /// When the newest frame came, in running time.
+    /// When the newest frame came, decoded or not, in running time.
     pub fn last(&self) -> Option<Duration> {
-        self.lock().latest.as_ref().map(|(_, at)| *at)
+        let state = self.lock();
+        state.latest.as_ref().map(|(_, at)| *at).max(state.skipped)
     }
 
     /// Frames decoded so far.
     pub fn frames(&self) -> u64 {
         self.lock().frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn frame() -> Frame {
+        gstreamer::init().unwrap();
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, 2, 2).build().unwrap();
+        let buffer = gstreamer::Buffer::with_size(info.size()).unwrap();
+        Arc::new(gst_video::VideoFrame::from_buffer_readable(buffer, &info).unwrap())
+    }
+
+    #[test]
+    fn a_picture_is_seen_while_somebody_looks_and_a_little_longer() {
+        let slot = PictureSlot::default();
+        assert!(slot.is_seen(at(100)) && slot.is_seen(at(102)), "it may get a tile soon");
+        assert!(!slot.is_seen(at(103)));
+        slot.look(at(104), at(3));
+        assert!(slot.is_seen(at(106)) && !slot.is_seen(at(107)));
+        slot.latest(at(107), at(3));
+        assert!(!slot.is_seen(at(107)), "to ask whether there is one is no look");
+    }
+
+    #[test]
+    fn what_was_left_undecoded_is_awaited_until_a_frame_comes_or_nothing_more() {
+        let slot = PictureSlot::default();
+        assert!(!slot.is_awaited(at(1)));
+        slot.skip(at(1));
+        assert_eq!((slot.is_awaited(at(3)), slot.is_awaited(at(4)), slot.last()), (true, false, Some(at(1))));
+        slot.put(frame(), at(2));
+        assert_eq!((slot.is_awaited(at(2)), slot.last()), (false, Some(at(2))));
+        slot.skip(at(6));
+        assert_eq!((slot.is_awaited(at(6)), slot.last()), (true, Some(at(6))));
+        assert!(slot.look(at(6), at(3)).is_none() && slot.look(at(5), at(3)).is_some());
     }
 }

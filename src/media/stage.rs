@@ -1,6 +1,7 @@
 //! A room's canvas: the tiles that the room decides, with their labels and slates, as the video mixer shows them.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use super::clock::RoomClock;
 use super::picture::PictureSlot;
@@ -11,6 +12,9 @@ use super::video_mixer::{FREEZE_AFTER, Placed, VideoMixer, VideoMixerError};
 use crate::config;
 use crate::id::{PeerId, RoomId};
 use crate::layout::Tile;
+
+/// How long a snapshot waits for pictures that nobody looked at before.
+const PICTURES_DEADLINE: Duration = Duration::from_secs(2);
 
 /// One participant on the canvas.
 #[derive(Clone, Debug)]
@@ -99,9 +103,16 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// The composite now, as a JPEG. Blocks for a frame and its encode.
+    /// The composite now, as a JPEG. Blocks for a frame and its encode, and in a room that nobody watches for the
+    /// participants' next keyframes, too.
     pub fn snapshot(&self) -> Option<Vec<u8>> {
-        jpeg(&self.templates, &self.mixer.next_composite(SNAPSHOT_DEADLINE)?)
+        let begun = Instant::now();
+        let mut composite = self.mixer.next_composite(SNAPSHOT_DEADLINE)?;
+        // That frame was the first look for a while, which has the pictures decoded again.
+        while self.mixer.awaits_pictures(composite.pts) && begun.elapsed() < PICTURES_DEADLINE {
+            composite = self.mixer.next_composite(SNAPSHOT_DEADLINE)?;
+        }
+        jpeg(&self.templates, &composite)
     }
 }
 

@@ -128,6 +128,12 @@ impl VideoMixer {
         receiver.recv_timeout(deadline).ok()
     }
 
+    /// Whether a tile's picture was not decoded and now will be.
+    pub(super) fn awaits_pictures(&self, now: Duration) -> bool {
+        let state = self.shared.lock();
+        state.scene.iter().filter_map(|placed| placed.picture.as_ref()).any(|picture| picture.is_awaited(now))
+    }
+
     /// Frames composed so far.
     pub fn frames(&self) -> u64 {
         self.shared.frames.load(Ordering::Relaxed)
@@ -253,7 +259,7 @@ impl Drop for Canvas {
 
 fn draw(canvas: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>, placed: &Placed, now: Duration) {
     let tile = placed.tile;
-    let live = placed.picture.as_ref().and_then(|slot| Some((slot, slot.latest(now, FREEZE_AFTER)?)));
+    let live = placed.picture.as_ref().and_then(|slot| Some((slot, slot.look(now, FREEZE_AFTER)?)));
     let picture = match live {
         Some((slot, frame)) if !fits(&frame, tile) => {
             // A picture of the layout before this one: at its decoder's next frame it has the right size.

@@ -16,6 +16,7 @@ mod late_joiner;
 mod program;
 mod renditions;
 mod sight;
+mod snapshot;
 mod sound;
 mod tiles;
 mod viewers;
