@@ -255,6 +255,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
             payload: payload.number,
             sends: media.direction.receives(),
             receives: media.direction.sends(),
+            extensions: media.extensions.clone(),
             // Ours to choose (RFC 3550): not zero, and different for the two m-lines.
             ssrc: ((peer.bits() >> 33) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
         }

@@ -19,6 +19,7 @@ use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
 use super::receiver_reports::ReceiverReports;
+use super::sdp::Extension;
 use super::sender::AudioSender;
 use super::template::Templates;
 use crate::config;
@@ -58,6 +59,8 @@ pub struct Track {
     pub receives: bool,
     /// Our synchronisation source.
     pub ssrc: u32,
+    /// The header extensions of what the peer sends.
+    pub extensions: Vec<Extension>,
 }
 
 /// What a transport tells its peer. Sent from GStreamer's threads.
@@ -333,13 +336,16 @@ fn caps_of(track: &Track) -> gst::Caps {
         Some(Codec::Vp8) => ("video", "VP8", 90_000),
         Some(Codec::H264) => ("video", "H264", 90_000),
     };
-    gst::Caps::builder("application/x-rtp")
+    let mut caps = gst::Caps::builder("application/x-rtp")
         .field("media", media)
         .field("encoding-name", encoding)
         .field("clock-rate", clock_rate)
         .field("payload", i32::from(track.payload))
-        .field("ssrc", track.ssrc)
-        .build()
+        .field("ssrc", track.ssrc);
+    for Extension { id, kind } in &track.extensions {
+        caps = caps.field(format!("extmap-{id}"), kind.uri());
+    }
+    caps.build()
 }
 
 /// Turns webrtcbin's signals into events.

@@ -1,5 +1,6 @@
 //! The server from outside: the real program on a free port, asked over HTTP and WebSocket. No media flows here.
 
+mod answers;
 mod api;
 mod configuration;
 mod connections;

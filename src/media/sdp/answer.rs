@@ -8,7 +8,7 @@ use sha2::Digest;
 
 use super::candidate::{Address, CandidateKind, IceCandidate, is_ice_text};
 use super::fingerprint::Fingerprint;
-use super::offer::{Direction, Feedback, Media, Offer, Payload, Setup};
+use super::offer::{Direction, ExtensionKind, Feedback, Media, Offer, Payload, Setup};
 use super::parse::{direction, extensions, feedback, ssrcs};
 use super::text::{self, Section, number};
 use super::write::{MediaSection, TransportLines, write_session};
@@ -163,16 +163,17 @@ impl Chosen {
         if (direction.sends() && !possible.sends()) || (direction.receives() && !possible.receives()) {
             return Err(AnswerError::Missing { kind, attribute: "direction" });
         }
+        let mut extensions = extensions(media.kind, section, &Section::default()).unwrap_or_default();
+        extensions.retain(|extension| media.extensions.contains(extension));
+        let numbered = extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc);
         let answered = feedback(section, payload.number);
         let feedback = Feedback {
             nack: payload.feedback.nack && answered.nack,
             pli: payload.feedback.pli && answered.pli,
             fir: payload.feedback.fir && answered.fir,
-            transport_cc: payload.feedback.transport_cc && answered.transport_cc,
+            transport_cc: payload.feedback.transport_cc && answered.transport_cc && numbered,
         };
         let rtx = payload.rtx.filter(|rtx| formats.contains(rtx));
-        let mut extensions = extensions(media.kind, section, &Section::default()).unwrap_or_default();
-        extensions.retain(|extension| media.extensions.contains(extension));
         Ok(Self { direction, payload: Payload { feedback, rtx, ..payload.clone() }, extensions })
     }
 

@@ -107,10 +107,8 @@ pub struct Extension {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtensionKind {
-    /// The level of the voice in the packet (RFC 6464). Audio only.
-    AudioLevel,
-    /// Transport-wide sequence numbers for congestion control. Video only: some browsers give no feedback for audio, whose
-    /// packets would then count as lost.
+    /// Transport-wide sequence numbers (draft-holmer-rmcat-transport-wide-cc-extensions-01), of the video that a peer
+    /// sends: what we report of them tells its congestion control what the line takes.
     TransportCc,
 }
 
@@ -346,19 +344,17 @@ impl Format {
 
 impl ExtensionKind {
     pub(super) fn from_uri(uri: &str) -> Option<Self> {
-        [Self::AudioLevel, Self::TransportCc].into_iter().find(|kind| kind.uri() == uri)
+        [Self::TransportCc].into_iter().find(|kind| kind.uri() == uri)
     }
 
     pub fn uri(self) -> &'static str {
         match self {
-            Self::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
             Self::TransportCc => "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
         }
     }
 
     pub(super) fn fits(self, kind: Kind) -> bool {
         match self {
-            Self::AudioLevel => kind == Kind::Audio,
             Self::TransportCc => kind == Kind::Video,
         }
     }

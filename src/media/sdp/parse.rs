@@ -110,6 +110,8 @@ fn read_media(section: &Section<'_>, session: &Section<'_>) -> Result<Media, Sdp
     if !direction.sends() {
         // What we send carries none of them.
         extensions.clear();
+    }
+    if !extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc) {
         payloads.iter_mut().for_each(|payload| payload.feedback.transport_cc = false);
     }
     Ok(Media { kind, mid: mid.to_owned(), direction, protocol, payloads, extensions, ssrcs: ssrcs(section)? })
@@ -164,10 +166,7 @@ fn read_payloads<'a>(
             encoding(rtx).as_deref() == Some("rtx/90000") && parameter(rtx, "apt").and_then(number::<u8>) == Some(*pt)
         };
         let rtx = numbers.iter().find(retransmits).copied();
-        let mut feedback = feedback(section, *pt);
-        // Goes with the header extension, which is not taken for audio.
-        feedback.transport_cc &= ExtensionKind::TransportCc.fits(kind);
-        payloads.push(Payload { number: *pt, format, feedback, rtx });
+        payloads.push(Payload { number: *pt, format, feedback: feedback(section, *pt), rtx });
     }
     Ok(payloads)
 }
