@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::control::{Command, Event, Intent, Join, Refusal, Reply};
+use crate::control::{Command, Event, Intent, Join, Refusal, Reply, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::{Graph, TemplateError, Templates};
 use task::{RoomHandle, RoomStopped};
@@ -81,6 +81,11 @@ impl Rooms {
     /// Lets a peer in. The room is made by its first participant.
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
         let offer = reception::read_offer(&join)?;
+        if let Wanted::Named(name) = &join.rendition
+            && self.shared.config.renditions.iter().all(|rendition| rendition.name != *name)
+        {
+            return Err(Refusal::NoRendition { name: name.clone() });
+        }
         // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
         for _ in 0..2 {
             let room = self.room_for(&join)?;

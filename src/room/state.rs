@@ -180,9 +180,15 @@ impl RoomState {
         Ok(())
     }
 
-    /// The codec for a peer that can do these, in its order: one that the room encodes already, the most watched first.
+    /// The codec for a peer that can do these, in its order: one that the room encodes already, or soon will, the most
+    /// watched first. What somebody only sends does not count.
     pub(super) fn choose_codec(&self, offered: &[Codec]) -> Option<Codec> {
-        let watched = |codec: &Codec| self.members.iter().filter(|(_, member)| member.codec == Some(*codec)).count();
+        let watched = |codec: &Codec| {
+            let watching = self.members.iter().filter_map(|(_, member)| self.desired(member));
+            let coming = self.members.iter().filter(|(_, member)| !member.connected && member.receives_video);
+            let coming = coming.filter(|(_, member)| member.codec == Some(*codec));
+            (watching.filter(|key| key.codec == *codec).count(), coming.count())
+        };
         // The first of the most watched ones: max_by_key would take the last.
         let most = offered.iter().map(watched).max()?;
         offered.iter().find(|codec| watched(codec) == most).copied()

@@ -44,3 +44,16 @@ fn who_sends_video_gets_feedback_on_all_of_its_packets() {
         assert!(answered.contains(" nack pli"), "{name}: {answered}");
     }
 }
+
+#[test]
+fn a_rendition_that_does_not_exist_is_refused_at_each_door() {
+    let program = Program::start(&[]);
+    let (join, watch) = (offer("chromium-join"), offer("chromium-watch"));
+    assert_eq!(program.post_sdp("/whip/demo", &join).status, 201);
+    for (path, offer) in [("/whip/demo", &join), ("/whep/demo", &watch)] {
+        program.post_sdp(&format!("{path}?rendition=nosuch"), offer).is_problem(404, "no-rendition");
+        for rendition in ["auto", "audio", "low"] {
+            assert_eq!(program.post_sdp(&format!("{path}?rendition={rendition}"), offer).status, 201, "{rendition}");
+        }
+    }
+}

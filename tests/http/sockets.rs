@@ -104,6 +104,8 @@ async fn garbage_gets_an_error_and_the_talk_goes_on() {
     }
     socket.say(json!({ "type": "join", "sdp": "hello" })).await;
     assert_eq!(socket.complaint().await, "malformed-sdp");
+    socket.say(json!({ "type": "join", "sdp": OFFER, "rendition": "nosuch" })).await;
+    assert_eq!(socket.complaint().await, "no-rendition");
     socket.say(json!({ "type": "ping" })).await;
     socket.next("pong").await;
 }

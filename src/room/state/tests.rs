@@ -341,3 +341,25 @@ fn sound_is_protected_as_long_as_any_line_is_lossy() {
     assert_eq!(changes(bo, PeerNotice::Connected), Some(true));
     assert_eq!(changes(bo, PeerNotice::Gone(CloseReason::Left)), Some(false));
 }
+
+#[test]
+fn a_newcomer_gets_the_codec_that_is_encoded_whatever_others_send() {
+    let member = |codec, receives_video, connected| Member {
+        codec: Some(codec),
+        receives_video,
+        connected,
+        ..Member::new("Ada".to_owned(), Intent::Participate, Wanted::Auto)
+    };
+    let (mut room, _) = room(&member(Codec::H264, false, true));
+    let mut next = 2..;
+    let mut admit = |room: &mut RoomState, member| room.admit(PeerId::from_bits(next.next().unwrap()), member).unwrap();
+    let both = [Codec::Vp8, Codec::H264];
+    assert_eq!(room.choose_codec(&both), Some(Codec::Vp8), "nothing is encoded: as the peer likes it");
+    admit(&mut room, member(Codec::H264, true, false));
+    assert_eq!(room.choose_codec(&both), Some(Codec::H264), "soon to be encoded");
+    admit(&mut room, member(Codec::Vp8, true, true));
+    admit(&mut room, member(Codec::H264, true, false));
+    assert_eq!(room.choose_codec(&both), Some(Codec::Vp8), "encoded already");
+    assert_eq!(room.choose_codec(&[Codec::H264]), Some(Codec::H264));
+    assert_eq!(room.choose_codec(&[]), None);
+}
