@@ -10,6 +10,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::addresses;
 use super::clock::RoomClock;
 use super::receiver_reports::{self, ReceiverReports};
 use super::transport::{Kind, Track, TransportError};
@@ -60,7 +61,12 @@ pub(super) fn configure_ice(webrtc: &gst::Element, config: &config::Ice) -> Resu
         ice.set_property("min-rtp-port", u32::from(config.port_min));
         ice.set_property("max-rtp-port", u32::from(config.port_max));
     }
-    for address in &config.addresses {
+    let mut addresses = config.addresses.clone();
+    if addresses.is_empty() && !config.exclude_addresses.is_empty() {
+        let interfaces = if_addrs::get_if_addrs().map_err(TransportError::Interfaces)?;
+        addresses = addresses::usable(&interfaces, &config.exclude_addresses);
+    }
+    for address in &addresses {
         // Any address given turns the discovery of all others off.
         if !ice.emit_by_name::<bool>("add-local-ip-address", &[&address.to_string()]) {
             tracing::warn!(%address, "the media address is not usable");

@@ -4,9 +4,10 @@
 //! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
 //! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin has no properties for,
-//! `receiver_reports` what peers say of their lines; `sdp` lets no text of a client near webrtcbin.
-//! `caller` is the other end of a call: what bots and tests join rooms with.
+//! `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines; `sdp` lets no text of a
+//! client near webrtcbin. `caller` is the other end of a call: what bots and tests join rooms with.
 
+mod addresses;
 pub mod audio_mixer;
 pub mod caller;
 mod clock;

@@ -88,6 +88,8 @@ pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send +
 pub enum TransportError {
     #[error(transparent)]
     Graph(#[from] GraphError),
+    #[error("the network interfaces cannot be listed")]
+    Interfaces(#[source] std::io::Error),
     #[error("webrtcbin: {0}")]
     Webrtc(&'static str),
     #[error("webrtcbin did not {0} in time")]
