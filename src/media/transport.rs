@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -26,8 +26,9 @@ use crate::config;
 use crate::control::Codec;
 use crate::ladder::LineReport;
 
-/// How long each step of the negotiation may take.
-const STEP_DEADLINE: Duration = Duration::from_secs(3);
+/// How long the negotiation may take, all steps of it. Its computing is a matter of milliseconds, and of seconds where the
+/// machine has far more to do than it can; whoever joins is better answered late than refused.
+const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(7);
 
 /// Inbound RTP streams (SSRCs) that a peer may open; one of each kind is normal, a browser that restarts a track opens
 /// another one.
@@ -157,27 +158,29 @@ impl Transport {
         Ok(transport)
     }
 
-    /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most three deadlines.
+    /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most 7 s.
     pub fn answer(&self, offer: &str) -> Result<String, TransportError> {
+        let end = Instant::now() + NEGOTIATION_DEADLINE;
         let sdp = gst_sdp::SDPMessage::parse_buffer(offer.as_bytes())
             .map_err(|_| TransportError::Webrtc("offer is not SDP"))?;
         let offer = gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Offer, sdp);
-        self.ask("take the offer", "set-remote-description", Some(&offer))?;
-        let reply = self.ask("answer", "create-answer", None)?;
+        self.ask("take the offer", "set-remote-description", Some(&offer), end)?;
+        let reply = self.ask("answer", "create-answer", None, end)?;
         let answer = reply
             .as_ref()
             .and_then(|reply| reply.get::<gst_webrtc::WebRTCSessionDescription>("answer").ok())
             .ok_or(TransportError::Webrtc("no answer came"))?;
-        self.ask("keep its answer", "set-local-description", Some(&answer))?;
+        self.ask("keep its answer", "set-local-description", Some(&answer), end)?;
         answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))
     }
 
-    /// One request to webrtcbin, with a deadline.
+    /// One request to webrtcbin, which waits for its outcome until `end`.
     fn ask(
         &self,
         step: &'static str,
         signal: &str,
         description: Option<&gst_webrtc::WebRTCSessionDescription>,
+        end: Instant,
     ) -> Result<Option<gst::Structure>, TransportError> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let promise = gst::Promise::with_change_func(move |reply| {
@@ -192,7 +195,8 @@ impl Transport {
             None => self.webrtc.emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]),
         }
         let refused = |detail| TransportError::Refused { step, detail };
-        let reply = receiver.recv_timeout(STEP_DEADLINE).map_err(|_| TransportError::Late(step))?.map_err(refused)?;
+        let left = end.saturating_duration_since(Instant::now());
+        let reply = receiver.recv_timeout(left).map_err(|_| TransportError::Late(step))?.map_err(refused)?;
         if let Some(error) = reply.as_ref().and_then(|reply| reply.get::<gst::glib::Error>("error").ok()) {
             return Err(refused(error.to_string()));
         }
@@ -427,4 +431,38 @@ fn attach_inbound(
     let end = sink.static_pad("sink").ok_or_else(|| error("no sink pad"))?;
     pad.link(&end).map_err(|_| error("an inbound stream cannot be linked"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::sdp::Offer;
+
+    /// More than any step takes on a machine that one would use.
+    const SLOW: Duration = Duration::from_millis(3_500);
+
+    #[test]
+    fn a_slow_step_is_waited_for() {
+        crate::media::init().unwrap();
+        let track = |kind, codec, payload, ssrc| Track { kind, codec, payload, sends: false, receives: true, ssrc };
+        let tracks = [track(Kind::Audio, None, 111, 2), track(Kind::Video, Some(Codec::Vp8), 96, 3)];
+        let mut offer = Offer::parse(include_str!("../../tests/http/offer.sdp")).unwrap();
+        offer.narrow(Codec::Vp8, true).unwrap();
+        let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
+        let packets: PacketSink = Arc::new(|_, _, _| {});
+        let transport = Transport::start(&templates, &ice, RoomClock::start(), &tracks, packets, |_| {}).unwrap();
+        // Told by webrtcbin's own thread within the step; the second time it is the last step's.
+        let slow = AtomicBool::new(true);
+        transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {
+            let end = Instant::now() + SLOW;
+            while slow.load(Ordering::Relaxed) && Instant::now() < end {
+                std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
+            }
+            slow.store(false, Ordering::Relaxed);
+        });
+        let asked = Instant::now();
+        let answer = transport.answer(&offer.to_webrtcbin()).unwrap();
+        assert!(asked.elapsed() >= SLOW, "the step was not slow");
+        assert!(answer.contains("m=audio") && answer.contains("m=video"), "{answer}");
+    }
 }

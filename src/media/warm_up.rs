@@ -1,6 +1,7 @@
-//! What the first peer would otherwise wait for: plugins to be loaded, types to be registered, the process's DTLS
-//! certificate (an RSA key) to be made. All that takes some tenths of a second, once, and is done by one thread here
-//! rather than by several peers at the same moment.
+//! What the first peers would otherwise wait for, all of them while they negotiate: the process's DTLS certificate. Its RSA
+//! key is 0.1 to 0.5 s of computing, by luck; plugins to load and types to register are another 0.1 s. That is so much
+//! longer where the machine has more to do than it can: at a load of fifteen for each core the key alone takes 5 to 12 s,
+//! longer than anybody who joins can be kept waiting.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,10 +13,12 @@ use super::clock::RoomClock;
 use super::graph::{Graph, GraphError};
 use super::template::Templates;
 
-/// The machine may be slow; peers can come without it.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Until then the key is there even on a machine that is hardly to be used. Peers that come without it are likely to be
+/// refused, so there is nothing to be gained by less patience.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Makes every pipeline once, and an offer that is thrown away. Blocks for some tenths of a second, at most for 5 s.
+/// Makes every pipeline once, and an offer that is thrown away: the certificate is in it. Blocks for some tenths of a
+/// second, at most for 30 s.
 pub fn warm_up(templates: &Templates) -> Result<(), GraphError> {
     for name in templates.names().map(str::to_owned).collect::<Vec<_>>() {
         // A template that cannot be made is for `pipelines check` to tell of.

@@ -1,9 +1,31 @@
-//! How the program ends.
+//! How the program begins and ends.
 
 use std::time::{Duration, Instant};
 
 use crate::OFFER;
 use crate::program::Program;
+
+/// How long the threads of this name have computed, all together. Not how long they took: that is the machine's load.
+fn computed(program: &Program, name: &str) -> Option<Duration> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", program.pid())).unwrap();
+    let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
+        let thread = thread.ok()?.path();
+        let is_named = std::fs::read_to_string(thread.join("comm")).ok()?.trim() == name;
+        let statistics = is_named.then(|| std::fs::read_to_string(thread.join("schedstat")).ok())??;
+        Some(Duration::from_nanos(statistics.split(' ').next()?.parse().ok()?))
+    };
+    threads.filter_map(of_thread).reduce(|sum, one| sum + one)
+}
+
+#[test]
+fn the_first_peer_does_not_wait_for_the_making_of_a_key() {
+    // Two milliseconds without it; an RSA key is 50 at the very least.
+    const MOST: Duration = Duration::from_millis(20);
+    let program = Program::start(&[]);
+    assert_eq!(program.post_sdp("/whip/demo", OFFER).status, 201);
+    let negotiation = computed(&program, "webrtc:pc").expect("the peer's negotiation has a thread");
+    assert!(negotiation < MOST, "the first peer's negotiation took {negotiation:?} of computing");
+}
 
 #[test]
 fn both_signals_end_it_in_time_and_well() {

@@ -14,8 +14,9 @@ use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
 use crate::media::template::Templates;
 
-/// How long `webrtcbin` may take for one step of the negotiation.
-const STEP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long `webrtcbin` may take for one step of the negotiation. The first offer of a process waits for its certificate,
+/// whose RSA key takes a busy machine many seconds, and nobody waits for that offer yet.
+const STEP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// States that wait for a reader: more than a connection goes through until it is up.
 const STATES: usize = 16;
