@@ -50,6 +50,7 @@ pub enum GraphEvent {
 pub struct Graph {
     name: &'static str,
     pipeline: gst::Pipeline,
+    last: Option<fn(&gst::Pipeline)>,
 }
 
 impl Graph {
@@ -64,7 +65,7 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         let pipeline = templates.pipeline(name, values)?;
         *alive() += 1;
-        let graph = Self { name, pipeline };
+        let graph = Self { name, pipeline, last: None };
         clock.govern(&graph.pipeline);
         let bus = graph
             .pipeline
@@ -96,6 +97,12 @@ impl Graph {
     /// The pipeline itself, to add branches to it.
     pub fn pipeline(&self) -> &gst::Pipeline {
         &self.pipeline
+    }
+
+    /// What is to be done last, before the pipeline is taken down, on the thread that does this. It may block, but every
+    /// wait in it needs a deadline: the program's end waits for it.
+    pub(super) fn do_last(&mut self, last: fn(&gst::Pipeline)) {
+        self.last = Some(last);
     }
 
     /// Sets it going without waiting: for pipelines whose end is waited for anyway.
@@ -133,8 +140,11 @@ impl Graph {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        let (name, pipeline) = (self.name, self.pipeline.clone());
+        let (name, pipeline, last) = (self.name, self.pipeline.clone(), self.last);
         let down = move || {
+            if let Some(last) = last {
+                last(&pipeline);
+            }
             if let Err(error) = pipeline.set_state(gst::State::Null) {
                 tracing::error!(pipeline = name, %error, "pipeline did not go down");
             }

@@ -4,8 +4,9 @@
 //! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
 //! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
 //! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin has no properties for,
-//! `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines; `sdp` lets no text of a
-//! client near webrtcbin. `caller` is the other end of a call: what bots and tests join rooms with.
+//! `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines, `goodbye` a connection's
+//! last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call: what bots and tests join
+//! rooms with.
 
 mod addresses;
 pub mod audio_mixer;
@@ -14,6 +15,7 @@ mod clock;
 mod compose;
 mod connection;
 mod decoder;
+mod goodbye;
 mod graph;
 mod inbound;
 mod insides;

@@ -16,6 +16,7 @@ use gstreamer_video as gst_video;
 use gstreamer_webrtc as gst_webrtc;
 
 use super::clock::RoomClock;
+use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
 use super::receiver_reports::ReceiverReports;
@@ -99,7 +100,7 @@ pub enum TransportError {
     Refused { step: &'static str, detail: String },
 }
 
-/// A peer's running transport. Dropping it closes the connection.
+/// A peer's running transport. Dropping it closes the connection, of which the other end is told.
 #[derive(Debug)]
 pub struct Transport {
     graph: Graph,
@@ -136,11 +137,13 @@ impl Transport {
     ) -> Result<Self, TransportError> {
         let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
         let failed = events.clone();
-        let graph = Graph::new(templates, "peer", &[("latency", VIDEO_LATENCY_MS.to_string())], clock, move |event| {
-            if let GraphEvent::Failed { element, detail } = event {
-                failed(TransportEvent::Failed { detail: format!("{element}: {detail}") });
-            }
-        })?;
+        let mut graph =
+            Graph::new(templates, "peer", &[("latency", VIDEO_LATENCY_MS.to_string())], clock, move |event| {
+                if let GraphEvent::Failed { element, detail } = event {
+                    failed(TransportEvent::Failed { detail: format!("{element}: {detail}") });
+                }
+            })?;
+        graph.do_last(goodbye::say);
         let webrtc: gst::Element = graph.element("webrtc")?;
         let sent = tracks.iter().filter(|track| track.sends).map(|track| track.ssrc);
         let shared = Shared { reports: Arc::new(Mutex::new(ReceiverReports::of(sent))), ..Shared::default() };

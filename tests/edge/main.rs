@@ -7,6 +7,7 @@ mod churn;
 #[path = "../support/eventually.rs"]
 mod eventually;
 mod flood;
+mod goodbye;
 mod invalid_media;
 mod limits;
 mod line;

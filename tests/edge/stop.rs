@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::eventually::eventually;
 use crate::server::Server;
 use crate::socket::Socket;
 
@@ -20,6 +21,10 @@ fn a_stop_tells_everybody_and_takes_less_than_five_seconds() {
     let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     println!("gone after {took:?}");
+    // They have no WebSocket; by silence alone they would know much later.
+    for bot in &bots {
+        eventually(Duration::from_secs(2), "the bots know too", || bot.ended().then_some(()));
+    }
     drop(bots);
     let log = server.program.log();
     assert!(!log.contains("did not go down") && !log.contains("ERROR") && !log.contains("panicked"), "{log}");

@@ -21,6 +21,7 @@ use gstreamer::prelude::*;
 use gstreamer_webrtc as gst_webrtc;
 
 use super::clock::RoomClock;
+use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::template::{TemplateError, Templates};
 use crate::control::Codec;
@@ -180,6 +181,12 @@ impl Caller {
         // Only elements of the same bin can be linked, and a template's are in one inside of the pipeline.
         let home = webrtc.parent().and_downcast::<gst::Bin>().ok_or(CallError::Missing("a bin around webrtcbin"))?;
         negotiation::configure_ice(&webrtc, settings.relay.as_ref())?;
+        let closed = Arc::downgrade(&inbound);
+        goodbye::hear(&webrtc, move || {
+            if let Some(inbound) = closed.upgrade() {
+                inbound.fail();
+            }
+        });
         inbound.attach(&home, &webrtc, templates);
         negotiation::add_tracks(&home, &webrtc, &settings, templates, &inbound)?;
         let states = Mutex::new(negotiation::watch_states(&webrtc, &inbound));
