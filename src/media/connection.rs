@@ -42,6 +42,8 @@ pub enum ConnectionEvent {
     Connected,
     /// They are down for good.
     Disconnected,
+    /// The peer said goodbye.
+    Goodbye,
     /// The transport's pipeline failed.
     Failed { detail: String },
     /// The size of the picture that comes in.
@@ -282,6 +284,7 @@ fn translate(events: &Events) -> impl Fn(TransportEvent) + Send + Sync + 'static
             TransportEvent::Gathered => ConnectionEvent::Gathered,
             TransportEvent::Connected => ConnectionEvent::Connected,
             TransportEvent::Disconnected => ConnectionEvent::Disconnected,
+            TransportEvent::Goodbye => ConnectionEvent::Goodbye,
             TransportEvent::Failed { detail } => ConnectionEvent::Failed { detail },
             TransportEvent::KeyframeRequested => ConnectionEvent::KeyframeRequested,
         });

@@ -74,8 +74,10 @@ pub enum TransportEvent {
     Gathered,
     /// ICE and DTLS are up. The certificate is not verified yet.
     Connected,
-    /// ICE or DTLS gave up, or the other side closed.
+    /// ICE or DTLS gave up.
     Disconnected,
+    /// The other end said goodbye.
+    Goodbye,
     /// The pipeline failed.
     Failed { detail: String },
     /// The peer's decoder asks for a keyframe.
@@ -151,6 +153,8 @@ impl Transport {
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
+        let goodbye = events.clone();
+        goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
         let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
         transport.receive_into(packets);
@@ -447,7 +451,15 @@ mod tests {
     #[test]
     fn a_slow_step_is_waited_for() {
         crate::media::init().unwrap();
-        let track = |kind, codec, payload, ssrc| Track { kind, codec, payload, sends: false, receives: true, ssrc };
+        let track = |kind, codec, payload, ssrc| Track {
+            kind,
+            codec,
+            payload,
+            sends: false,
+            receives: true,
+            ssrc,
+            extensions: Vec::new(),
+        };
         let tracks = [track(Kind::Audio, None, 111, 2), track(Kind::Video, Some(Codec::Vp8), 96, 3)];
         let mut offer = Offer::parse(include_str!("../../tests/http/offer.sdp")).unwrap();
         offer.narrow(Codec::Vp8, true).unwrap();

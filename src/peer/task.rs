@@ -140,6 +140,8 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
             ConnectionEvent::Disconnected => {
                 Some(if self.line.is_connected() { CloseReason::Vanished } else { CloseReason::NotConnected })
             }
+            // A browser says it when its page is closed.
+            ConnectionEvent::Goodbye => Some(CloseReason::Left),
             ConnectionEvent::Failed { detail } => {
                 tracing::warn!(detail, "the transport failed");
                 Some(CloseReason::MediaError)
