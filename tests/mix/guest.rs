@@ -13,11 +13,11 @@ use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::conference::Conference;
 use crate::program::PATIENCE;
+use crate::server::Server;
 
 /// A caller that wants to watch with this codec, and has not asked yet.
-pub fn watcher(conference: &Conference, codec: Codec) -> Caller {
+pub fn watcher(server: &Server, codec: Codec) -> Caller {
     let settings = Settings {
         audio: Some(Direction::RecvOnly),
         video: Some(Direction::RecvOnly),
@@ -37,14 +37,14 @@ pub fn watcher(conference: &Conference, codec: Codec) -> Caller {
         gathering: Duration::from_millis(500),
         wrong_fingerprint: false,
     };
-    Caller::new(settings, conference.templates()).unwrap()
+    Caller::new(settings, &server.templates).unwrap()
 }
 
 type Line = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A watcher over the WebSocket.
 pub struct Guest<'a> {
-    conference: &'a Conference,
+    server: &'a Server,
     caller: Caller,
     line: Line,
 }
@@ -52,11 +52,11 @@ pub struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Asks for the room and connects.
     #[track_caller]
-    pub fn watch(conference: &'a Conference) -> Self {
-        let caller = watcher(conference, Codec::Vp8);
-        let url = format!("ws://{}/ws/mix?name=Guest", conference.program().address);
-        let (line, _) = conference.runtime().block_on(connect_async(url)).unwrap();
-        let mut guest = Self { conference, caller, line };
+    pub fn watch(server: &'a Server) -> Self {
+        let caller = watcher(server, Codec::Vp8);
+        let url = format!("ws://{}/ws/studio?name=Guest", server.program.address);
+        let (line, _) = server.runtime.block_on(connect_async(url)).unwrap();
+        let mut guest = Self { server, caller, line };
         guest.next("welcome", |_| true);
         let offer = guest.caller.offer().unwrap();
         guest.say(&json!({ "type": "watch", "sdp": offer }));
@@ -72,13 +72,13 @@ impl<'a> Guest<'a> {
 
     #[track_caller]
     pub fn say(&mut self, message: &Value) {
-        self.conference.runtime().block_on(self.line.send(Message::text(message.to_string()))).unwrap();
+        self.server.runtime.block_on(self.line.send(Message::text(message.to_string()))).unwrap();
     }
 
     /// The next message of this type for which `wanted` holds; others are passed over, errors are not.
     #[track_caller]
     pub fn next(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let (runtime, line) = (self.conference.runtime(), &mut self.line);
+        let (runtime, line) = (&self.server.runtime, &mut self.line);
         let end = Instant::now() + PATIENCE;
         loop {
             let frame = runtime.block_on(async { timeout_at(end.into(), line.next()).await });

@@ -13,8 +13,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use crate::conference::Conference;
 use crate::program::PATIENCE;
+use crate::server::Server;
 
 /// A picture older than this hangs. A machine that has other things to do can be late by seconds; how late the mix is on
 /// an idle one is measured by the benchmarks.
@@ -51,13 +51,13 @@ pub struct Observation<T> {
 
 impl<T: Send + 'static> Observation<T> {
     pub fn begin(
-        conference: &Conference,
+        server: &Server,
         mut frames: Receiver<Arc<Frame>>,
         look: impl Fn(&Frame) -> T + Send + 'static,
     ) -> Self {
         let found = Arc::new(Mutex::new(Vec::new()));
         let keep = found.clone();
-        let task = conference.runtime().spawn(async move {
+        let task = server.runtime.spawn(async move {
             loop {
                 match frames.recv().await {
                     Ok(frame) => keep.lock().unwrap().push(look(&frame)),
@@ -101,13 +101,8 @@ pub fn see(runtime: &Runtime, bot: &Bot, what: &str, wanted: impl Fn(&Frame) -> 
 }
 
 /// Each of these bots follows `count` frames in which everybody has to be where the room says, with a capture time that goes on.
-pub fn everybody_is_seen<'a>(
-    conference: &Conference,
-    bots: impl IntoIterator<Item = &'a Bot>,
-    room: &RoomView,
-    count: usize,
-) {
-    let runtime = conference.runtime();
+pub fn everybody_is_seen<'a>(server: &Server, bots: impl IntoIterator<Item = &'a Bot>, room: &RoomView, count: usize) {
+    let runtime = &server.runtime;
     std::thread::scope(|scope| {
         for bot in bots {
             scope.spawn(move || sees_everybody(runtime, bot, room, count));
