@@ -10,8 +10,10 @@ use crate::guest::Guest;
 use crate::server::Server;
 use crate::sight::{Observation, is_as_told, reading, see, told};
 
-/// Who waited for a regular keyframe would wait up to 10 s. On an idle machine gaps are well under a second.
-const LONGEST_GAP: Duration = Duration::from_secs(4);
+/// Longer without a picture is a freeze. Over a switch the last picture of one encoder and the first of the other are at
+/// most 80 ms apart, also where a machine has several times more to do than it can. A switch that misses the keyframe made
+/// for it is late by half a second and more, one that waits for a regular keyframe by up to 10 s.
+const LONGEST_GAP: Duration = Duration::from_millis(1_000);
 
 /// Two who publish, for whom no encoder runs.
 fn publishers(server: &Server) -> ([tessera::bots::Bot; 2], RoomView) {
@@ -55,9 +57,10 @@ fn are_in_order(frames: &[Seen], widths: &[usize]) {
     }
     let times: Vec<Timecode> = frames.iter().filter_map(|frame| frame.time).collect();
     assert!(times.len() * 2 > frames.len(), "{} of {} times can be read", times.len(), frames.len());
-    // Encoders differ in their delay: the first picture of another one may be a frame or two older.
+    // Encoders differ in their delay: one that is behind has two composites waiting and one at work, which are all older
+    // than what another one may have sent already.
     let back = times.windows(2).map(|pair| pair[0].since(pair[1])).max().unwrap();
-    assert!(back <= 100, "the pictures go {back} ms back in time");
+    assert!(back <= 200, "the pictures go {back} ms back in time");
 }
 
 #[test]
@@ -68,6 +71,7 @@ fn a_viewer_goes_down_and_up_the_ladder() {
     see(&server.runtime, &viewer, "the room", |frame| is_as_told(frame, &room));
     let expected = room.clone();
     let frames = Observation::begin(&server, viewer.frames(), move |frame| look(frame, &expected));
+    server.eventually("the first picture", || (frames.count() > 0).then_some(()));
     for (name, width) in [("low", 320), ("medium", 640), ("high", 1280), ("low", 320), ("high", 1280)] {
         server.watch(&viewer, name);
         server.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
