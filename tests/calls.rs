@@ -3,11 +3,14 @@
 
 #[path = "calls/echo.rs"]
 mod echo;
+#[path = "support/eventually.rs"]
+mod eventually;
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use echo::Echo;
+use eventually::eventually;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -26,21 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn settings(index: usize, speech: Speech) -> Settings {
     let voice = Voice { frequency: tone::frequency(index), amplitude: 0.25, speech };
-    Settings {
-        audio: Some(Direction::SendRecv),
-        video: Some(Direction::SendRecv),
-        codec: Codec::Vp8,
-        source: Source::Synthetic { index, grain: false, voice },
-        receive: Receive::Decode,
-        width: 640,
-        height: 360,
-        fps: 30,
-        bitrate: 600_000,
-        jitter: Duration::from_millis(40),
-        relay: None,
-        gathering: Duration::from_millis(500),
-        wrong_fingerprint: false,
-    }
+    Settings::new(Source::Synthetic { index, grain: false, voice })
 }
 
 fn call(settings: Settings) -> (Caller, Echo) {
@@ -50,18 +39,6 @@ fn call(settings: Settings) -> (Caller, Echo) {
     let (echo, answer) = Echo::answer(&offer);
     caller.connect(&answer, PATIENCE).unwrap();
     (caller, echo)
-}
-
-/// Asks again and again, until it holds or the patience is at its end.
-fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(Instant::now() < end, "in time: {what}");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 fn read(frame: &Frame) -> tile::Reading {
@@ -94,14 +71,14 @@ fn pictures_and_voices_go_through_a_call() {
     for codec in [Codec::Vp8, Codec::H264] {
         let (caller, _echo) = call(Settings { codec, ..settings(5, Speech::Always) });
         let inbound = caller.inbound();
-        eventually("a picture", || inbound.last_frame());
+        eventually(PATIENCE, "a picture", || inbound.last_frame());
         let freshness = watch(inbound, 5, 60);
         assert_eq!(freshness.unreadable(), 0, "{codec}");
         let age = median(&mut freshness.ages_ms().to_vec()).unwrap();
         assert!(age < 200.0, "{codec}: {age} ms old");
         println!("{codec}: median age {age} ms, {:?}", inbound.counts());
 
-        let heard = eventually("a second of sound", || {
+        let heard = eventually(PATIENCE, "a second of sound", || {
             let heard = inbound.heard(Duration::from_millis(500)).samples;
             (heard.len() >= SAMPLE_RATE as usize / 2).then_some(heard)
         });
@@ -122,7 +99,7 @@ fn pictures_and_voices_go_through_a_call() {
 fn onsets_arrive_late_by_the_call_s_delay() {
     let speech = Speech::Bursts { period: Duration::from_secs(1), length: Duration::from_millis(300) };
     let (caller, _echo) = call(settings(3, speech));
-    let delays = eventually("two onsets", || {
+    let delays = eventually(PATIENCE, "two onsets", || {
         let heard = caller.inbound().heard(Duration::from_secs(4));
         let onsets = onset::onsets(&heard.samples, tone::frequency(3));
         let late = |at: &f64| heard.time_of(*at).map(|time| time.as_secs_f64().fract() * 1000.0);
@@ -137,30 +114,30 @@ fn onsets_arrive_late_by_the_call_s_delay() {
 fn what_is_sent_can_be_changed() {
     let (caller, _echo) = call(settings(1, Speech::Always));
     let (inbound, controls) = (caller.inbound(), caller.controls());
-    eventually("a picture", || inbound.last_frame());
+    eventually(PATIENCE, "a picture", || inbound.last_frame());
     controls.resize(320, 180);
-    eventually("a smaller picture", || {
+    eventually(PATIENCE, "a smaller picture", || {
         inbound.last_frame().filter(|frame| frame.picture().width() == 320 && read(frame).bot == Some(1))
     });
     controls.mute(true);
-    eventually("silence", || {
+    eventually(PATIENCE, "silence", || {
         let heard = inbound.heard(Duration::from_millis(200)).samples;
         (tone::level_db(&heard, tone::frequency(1)) < -60.0).then_some(())
     });
     controls.pause_video(true);
     let sent = controls.sent_frames();
     let packets = inbound.counts().audio_packets;
-    eventually("sound goes on", || (inbound.counts().audio_packets > packets + 25).then_some(()));
+    eventually(PATIENCE, "sound goes on", || (inbound.counts().audio_packets > packets + 25).then_some(()));
     assert!(controls.sent_frames() <= sent + 1, "no picture while paused");
     controls.pause_video(false);
-    eventually("pictures again", || (controls.sent_frames() > sent + 10).then_some(()));
+    eventually(PATIENCE, "pictures again", || (controls.sent_frames() > sent + 10).then_some(()));
     assert_eq!(controls.skipped(), 0);
 }
 
 #[test]
 fn counting_decodes_nothing() {
     let (caller, _echo) = call(Settings { receive: Receive::Count, ..settings(2, Speech::Always) });
-    let counts = eventually("30 frames", || {
+    let counts = eventually(PATIENCE, "30 frames", || {
         Some(caller.inbound().counts()).filter(|counts| counts.video_frames >= 30 && counts.audio_packets >= 30)
     });
     assert!(counts.video_bytes > 0 && counts.audio_bytes > 0 && counts.video_decoded == 0, "{counts:?}");
@@ -185,14 +162,14 @@ fn a_caller_without_camera_offers_to_receive() {
 #[test]
 fn a_cut_line_says_no_goodbye() {
     let (caller, echo) = call(settings(0, Speech::Always));
-    eventually("a picture", || caller.inbound().last_frame());
+    eventually(PATIENCE, "a picture", || caller.inbound().last_frame());
     let received = echo.count_received();
-    eventually("packets at the far end", || (received.load(Relaxed) > 10).then_some(()));
+    eventually(PATIENCE, "packets at the far end", || (received.load(Relaxed) > 10).then_some(()));
     caller.vanish();
     let before = received.load(Relaxed);
     // Long enough for a goodbye to come: another call is made and sees its first picture meanwhile.
     let (other, _echo) = call(settings(1, Speech::Always));
-    eventually("another call's picture", || other.inbound().last_frame());
+    eventually(PATIENCE, "another call's picture", || other.inbound().last_frame());
     let after = received.load(Relaxed);
     assert!(after <= before + 5, "{after} packets instead of {before}, and those under way");
 }
@@ -220,7 +197,7 @@ fn a_file_is_played_over_and_over() {
     let (caller, _echo) = call(Settings { source, ..settings(0, Speech::Always) });
     let inbound = caller.inbound();
     // The file ends twice in this time.
-    eventually("75 frames", || (inbound.counts().video_decoded >= 75).then_some(()));
+    eventually(PATIENCE, "75 frames", || (inbound.counts().video_decoded >= 75).then_some(()));
     let heard = inbound.heard(Duration::from_millis(2000)).samples;
     for window in heard.as_chunks::<4800>().0 {
         let level = tone::level_db(window, 1000);

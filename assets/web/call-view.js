@@ -41,6 +41,7 @@ export class CallView {
       call.watch(name);
     });
     this.#stats = new StatsPanel(() => call.stats(), { sends });
+    byId('network').append(this.#renditions.element, ...this.#stats.elements);
     setText(byId('room-name'), room);
     makeTabs(document.querySelector('[role=tablist]'), (shown) => (this.#stats.visible = shown === 'network'));
     offerFullScreen(byId('full-screen'), byId('call'), video);

@@ -1,14 +1,15 @@
 // What we receive: automatic, one of the ladder's renditions, or voices only.
 
-import { byId, h, setText } from './dom.js';
+import { h, setText } from './dom.js';
 
 /** A bitrate in bit/s for people. Pure. */
 export function bitrateText(bitrate) {
   return bitrate >= 1_000_000 ? `${(bitrate / 1_000_000).toFixed(1)} Mbit/s` : `${Math.round(bitrate / 1000)} kbit/s`;
 }
 
-/** The choice in `#renditions`. `onChoose(name)` is told what the person wants. */
+/** The choice, on the page once its `element` is. `onChoose(name)` is told what the person wants. */
 export class RenditionChoice {
+  element = h('fieldset', { class: 'renditions', id: 'renditions' }, h('legend', { class: 'label' }, 'What you receive'));
   #onChoose;
   #names = '';
   #wanted;
@@ -23,10 +24,10 @@ export class RenditionChoice {
     const names = renditions.map(({ name }) => name).join();
     if (names === this.#names) return; // After a rejoin: nobody's focus is taken away.
     this.#names = names;
-    for (const row of byId('renditions').querySelectorAll('.rendition')) row.remove();
+    for (const row of this.element.querySelectorAll('.rendition')) row.remove();
     const known = ['auto', 'audio', ...renditions.map(({ name }) => name)];
     if (!known.includes(this.#wanted)) this.#wanted = 'auto';
-    byId('renditions').append(
+    this.element.append(
       this.#row('auto', 'Automatic', ''),
       ...renditions.map(({ name, width, height, bitrate }) =>
         this.#row(name, name.charAt(0).toUpperCase() + name.slice(1), `${width}×${height} · ${bitrateText(bitrate)}`),
@@ -37,7 +38,7 @@ export class RenditionChoice {
 
   /** What the server says that we receive: `{name, auto}`. */
   show({ name, auto }) {
-    const detail = document.querySelector('#rendition-auto ~ .rendition-detail');
+    const detail = this.element.querySelector('#rendition-auto ~ .rendition-detail');
     if (detail) setText(detail, auto ? `now ${name}` : '');
   }
 

@@ -1,6 +1,6 @@
 // The table of what really goes up and down.
 
-import { byId, h } from './dom.js';
+import { h } from './dom.js';
 import { readStats } from './stats.js';
 
 const EVERY_MS = 1000;
@@ -30,8 +30,11 @@ export function statsRows({ up, down, roundTrip }, sends) {
   return rows.map(([label, above, below]) => (sends ? [label, above, below] : [label, below]));
 }
 
-/** Fills `#stats` every second while `#network` is shown. `read` returns an `RTCStatsReport` or null. */
+/** The table and its heading, filled every second while it is `visible`. `read` returns an `RTCStatsReport` or null. */
 export class StatsPanel {
+  /** What to put on the page. */
+  elements;
+  #table = h('div', { id: 'stats' });
   #read;
   #sends;
   #previous = null;
@@ -40,6 +43,7 @@ export class StatsPanel {
   constructor(read, { sends }) {
     this.#read = read;
     this.#sends = sends;
+    this.elements = [h('h2', {}, sends ? 'What really goes up and down' : 'What really comes down'), this.#table];
   }
 
   /** Whether anybody looks at it. */
@@ -62,7 +66,7 @@ export class StatsPanel {
     const head = this.#sends ? ['', 'Up', 'Down'] : ['', 'Down'];
     const cells = (row) => row.map((text, index) => h(index === 0 ? 'th' : 'td', index === 0 ? { scope: 'row' } : {}, text));
     const titles = head.map((text) => (text ? h('th', { scope: 'col' }, text) : h('td')));
-    byId('stats').replaceChildren(
+    this.#table.replaceChildren(
       h('table', { class: 'stats' }, h('thead', {}, h('tr', {}, ...titles)), h('tbody', {}, ...rows.map((row) => h('tr', {}, ...cells(row))))),
     );
   }

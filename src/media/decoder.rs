@@ -5,7 +5,6 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -14,6 +13,7 @@ use gstreamer_video as gst_video;
 
 use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
+use super::keyframe_requests;
 use super::picture::PictureSlot;
 use super::template::Templates;
 use crate::config::Fit;
@@ -22,9 +22,6 @@ use crate::layout;
 
 /// Packets that may wait for the decoder: about a second of 720p. More means that the machine cannot follow.
 const MAX_QUEUED_BYTES: u64 = 1_000_000;
-
-/// Shortest time between two requests for a keyframe. While one is missing, each frame that cannot be shown asks for it.
-const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a decoder tells its peer. Called on streaming threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,28 +113,14 @@ impl VideoDecoder {
         });
 
         let wants = events.clone();
-        let asked = Mutex::new(None::<Duration>);
-        let packets = Arc::new(AtomicU64::new(0));
-        let counted = packets.clone();
-        let start = source
-            .static_pad("src")
-            .ok_or(GraphError::NoElement { graph: name.to_owned(), element: "rtp-in's src pad".to_owned() })?;
-        start.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
+        let pad = |element: &str, pad: &str| {
+            let missing =
+                || GraphError::NoElement { graph: name.to_owned(), element: format!("{element}'s {pad} pad") };
+            graph.element::<gst::Element>(element)?.static_pad(pad).ok_or_else(missing)
+        };
+        keyframe_requests::watch(&pad("rtp-in", "src")?, &pad("decoder", "sink")?, clock, move || {
+            wants(DecoderEvent::WantsKeyframe);
         });
-        probe(&graph, "rtp-in", "src", gst::PadProbeType::EVENT_UPSTREAM, move |event| {
-            // Depayloaders take the first packet of all for one after a loss. If it does not begin a keyframe, they ask
-            // again with the next one.
-            if gst_video::ForceKeyUnitEvent::is(event) && packets.load(Ordering::Relaxed) > 1 {
-                let now = clock.now();
-                let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-                if asked.is_none_or(|last| now >= last + KEYFRAME_REQUEST_INTERVAL) {
-                    *asked = Some(now);
-                    wants(DecoderEvent::WantsKeyframe);
-                }
-            }
-        })?;
         // The crop follows the coded size before the first frame of that size reaches it.
         let shaped = shape.clone();
         probe(&graph, "decoder", "src", gst::PadProbeType::EVENT_DOWNSTREAM, move |event| {
@@ -219,7 +202,7 @@ pub(super) fn probe(
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::mpsc;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -300,6 +283,32 @@ pub(super) mod tests {
             assert_eq!(decode(codec, None, FRAMES), (FRAMES, 0), "{codec}, nothing lost");
             let rest = FRAMES - (KEYFRAME - LOST);
             assert_eq!(decode(codec, Some(LOST), rest), (rest, 1), "{codec}, a frame lost");
+        }
+    }
+
+    #[test]
+    fn a_keyframe_that_does_not_come_is_asked_for_again() {
+        gst::init().unwrap();
+        for codec in [Codec::Vp8, Codec::H264] {
+            let (caps, frames) = packets(codec);
+            let (tell, told) = mpsc::sync_channel(2 * FRAMES);
+            let templates = Templates::load(None).unwrap();
+            let decoder =
+                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), Arc::default(), move |event| {
+                    let _ = tell.try_send(event);
+                })
+                .unwrap();
+            decoder.set_caps(&caps);
+            let until_keyframe = frames[..KEYFRAME].iter().enumerate().filter(|(index, _)| *index != LOST);
+            until_keyframe.flat_map(|(_, packets)| packets).for_each(|packet| decoder.push(packet.clone()));
+            // The stream goes on with what cannot be shown.
+            let (mut asked, deadline) = (0, Instant::now() + DEADLINE);
+            while asked < 3 {
+                assert!(Instant::now() < deadline, "{codec}: {asked} requests");
+                decoder.push(frames[KEYFRAME - 1][0].clone());
+                asked += told.try_iter().filter(|event| *event == DecoderEvent::WantsKeyframe).count();
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
         }
     }
 }

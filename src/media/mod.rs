@@ -20,6 +20,7 @@ mod graph;
 mod inbound;
 mod insides;
 mod install;
+mod keyframe_requests;
 mod picture;
 mod receiver_reports;
 mod rendition;

@@ -94,7 +94,7 @@ impl Bystanders {
     /// They join and see each other. From here on they watch.
     #[track_caller]
     pub fn join(server: &Server) -> Self {
-        let bots: Vec<_> = (0..COUNT).map(|index| Arc::new(server.join(server.bot(index)))).collect();
+        let bots: Vec<_> = (0..COUNT).map(|index| Arc::new(server.join(server.small_bot(index)))).collect();
         for bot in &bots {
             eventually(PATIENCE, "they see each other", || {
                 bot.last_frame().filter(|frame| shows(frame, &[0, 1]) && tile_of(frame, 0, 2).timecode.is_some())

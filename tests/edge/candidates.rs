@@ -42,7 +42,7 @@ fn useless_and_countless_candidates_hurt_nobody() {
         let headers = [("content-type", "application/trickle-ice-sdpfrag")];
         server.program.ask("PATCH", session, &headers, body.as_bytes())
     };
-    let answer = server.program.post_sdp("/whip/edge?name=Ada", OFFER);
+    let answer = server.program.post_sdp("/whip/studio?name=Ada", OFFER);
     assert_eq!(answer.status, 201);
     let session = answer.header("location").unwrap();
 
@@ -66,7 +66,7 @@ fn useless_and_countless_candidates_hurt_nobody() {
     bystanders.are_undisturbed("candidates by PATCH");
 
     server.runtime.block_on(async {
-        let mut socket = Socket::join(&server, "/ws/edge?name=Bob").await;
+        let mut socket = Socket::join(&server, "/ws/studio?name=Bob").await;
         for candidate in USELESS {
             socket.say(&json!({ "type": "candidate", "candidate": candidate, "sdpMLineIndex": 7 })).await;
         }
@@ -81,7 +81,7 @@ fn useless_and_countless_candidates_hurt_nobody() {
         }
     });
     bystanders.are_undisturbed("candidates by WebSocket");
-    let gone = |name: &str| server.room().is_some_and(|room| room.participants.iter().all(|one| one.name != name));
+    let gone = |name: &str| server.try_room().is_some_and(|room| room.participants.iter().all(|one| one.name != name));
     eventually(PATIENCE, "who never connects is given up", || (gone("Ada") && gone("Bob")).then_some(()));
     drop(bystanders);
     server.end();

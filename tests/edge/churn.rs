@@ -8,7 +8,8 @@ use tessera::bots::{BotConfig, Receive};
 
 use crate::OFFER;
 use crate::eventually::eventually;
-use crate::server::{Holdings, Server};
+use crate::process::Holdings;
+use crate::server::Server;
 
 /// Joins and leaves, as many at once, by bots with live media.
 const JOINS: usize = 100;
@@ -24,7 +25,7 @@ const POOLED_DESCRIPTORS: usize = 8;
 const GROWTH_KB: u64 = 40_000;
 
 fn visits(server: &Server, count: usize) {
-    let bot = |index| BotConfig { receive: Receive::Count, width: 160, height: 90, fps: 5, ..server.bot(index) };
+    let bot = |index| BotConfig { receive: Receive::Count, width: 160, height: 90, fps: 5, ..server.small_bot(index) };
     let visit = |index| tessera::bots::Bot::join(bot(index), &server.templates);
     for round in 0..count / AT_ONCE {
         server.runtime.block_on(async {
@@ -39,15 +40,15 @@ fn visits(server: &Server, count: usize) {
 
 fn abandon(server: &Server) {
     for number in 0..ABANDONED {
-        assert_eq!(server.program.post_sdp("/whip/edge", OFFER).status, 201);
+        assert_eq!(server.program.post_sdp("/whip/studio", OFFER).status, 201);
         // One hangs up before its answer can be there, one in the middle of the handshake, one right after it.
         let body = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}", OFFER.len());
         let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
         let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         for request in [
-            format!("POST /whip/edge HTTP/1.1\r\nHost: edge\r\n{body}"),
-            format!("GET /ws/edge HTTP/1.1\r\nHost: edge\r\n{upgrade}"),
-            format!("GET /ws/edge HTTP/1.1\r\nHost: edge\r\n{upgrade}{key}"),
+            format!("POST /whip/studio HTTP/1.1\r\nHost: studio\r\n{body}"),
+            format!("GET /ws/studio HTTP/1.1\r\nHost: studio\r\n{upgrade}"),
+            format!("GET /ws/studio HTTP/1.1\r\nHost: studio\r\n{upgrade}{key}"),
         ] {
             let mut stream = TcpStream::connect(&server.program.address).unwrap();
             stream.write_all(request.as_bytes()).unwrap();

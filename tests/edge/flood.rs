@@ -55,7 +55,7 @@ fn garbage_from_strangers_and_from_a_peer_s_own_address_disturbs_nobody() {
     let server = Server::start(&[]);
     let mut bystanders = Bystanders::join(&server);
     let line = Line::new(&server);
-    let bot = server.join(line.carries(server.bot(2)));
+    let bot = server.join(line.carries(server.small_bot(2)));
     server.room_of(3);
     let all = |bystanders: &Bystanders| {
         let see = |index: usize| bystanders.bot(index).last_frame().is_some_and(|frame| shows(&frame, &[0, 1, 2]));

@@ -110,11 +110,10 @@ fn a_broken_payload_ends_as_a_slate_and_disturbs_nobody() {
     let server = Server::start(&[]);
     let mut bystanders = Bystanders::join(&server);
     for broken in all() {
-        let config = BotConfig { codec: broken.codec, ..server.bot(2) };
+        let config = BotConfig { codec: broken.codec, ..server.small_bot(2) };
         let bot = server.runtime.block_on(Bot::join(config, &broken.templates())).unwrap();
-        server.room_where(PATIENCE, "it has a tile", |room| {
-            room.participants.iter().filter(|one| one.tile.is_some()).count() == 3
-        });
+        server
+            .room_where("it has a tile", |room| room.participants.iter().filter(|one| one.tile.is_some()).count() == 3);
         // Broken bytes end the bot's own side sooner or later, too; some of them have left it by then.
         let enough = if broken.hopeless { 200 } else { 20 };
         eventually(PATIENCE, "its packets are under way", || (bot.counts().sent_packets > enough).then_some(()));
@@ -127,7 +126,7 @@ fn a_broken_payload_ends_as_a_slate_and_disturbs_nobody() {
         }
         // It may have been put out, but not have hung.
         server.leave(bot);
-        server.room_where(PATIENCE, "it has left", |room| room.participants.len() == 2);
+        server.room_where("it has left", |room| room.participants.len() == 2);
     }
     drop(bystanders);
     let log = server.end();

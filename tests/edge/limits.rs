@@ -20,26 +20,28 @@ fn refusal(result: Result<Bot, BotError>) -> (u16, String) {
 #[test]
 fn participants_viewers_and_rooms_are_limited() {
     let server = Server::start(&["limits.participants=2", "limits.viewers=1", "limits.rooms=1"]);
-    let viewer =
-        |index| BotConfig { role: Role::Watch { rendition: Wanted::Named("low".to_owned()) }, ..server.bot(index) };
-    let mut bots: Vec<Bot> = (0..2).map(|index| server.join(server.bot(index))).collect();
+    let viewer = |index| BotConfig {
+        role: Role::Watch { rendition: Wanted::Named("low".to_owned()) },
+        ..server.small_bot(index)
+    };
+    let mut bots: Vec<Bot> = (0..2).map(|index| server.join(server.small_bot(index))).collect();
     bots.push(server.join(viewer(2)));
     server.room_of(2);
-    server.room_where(PATIENCE, "all encoders run", |room| {
+    server.room_where("all encoders run", |room| {
         room.renditions.len() == 2 && room.viewers.iter().all(|viewer| viewer.rendition == "low")
     });
     let before = server.metric("tessera_pipelines");
 
-    let (status, detail) = refusal(server.try_join(server.bot(3)));
+    let (status, detail) = refusal(server.try_join(server.small_bot(3)));
     assert_eq!((status, detail.contains("2 participants")), (503, true), "{detail}");
     let (status, detail) = refusal(server.try_join(viewer(3)));
     assert_eq!((status, detail.contains("1 viewers")), (503, true), "{detail}");
-    let elsewhere = BotConfig { room: "other".parse().unwrap(), ..server.bot(3) };
+    let elsewhere = BotConfig { room: "other".parse().unwrap(), ..server.small_bot(3) };
     let (status, detail) = refusal(server.try_join(elsewhere));
     assert_eq!((status, detail.contains("1 rooms")), (503, true), "{detail}");
-    server.program.post_sdp("/whip/edge", OFFER).is_problem(503, "full");
+    server.program.post_sdp("/whip/studio", OFFER).is_problem(503, "full");
 
-    let room = server.room().unwrap();
+    let room = server.room();
     assert_eq!((room.participants.len(), room.viewers.len()), (2, 1));
     // The room that was opened for nothing has to end first.
     eventually(PATIENCE, "no refusal leaves a pipeline behind", || {
@@ -48,7 +50,7 @@ fn participants_viewers_and_rooms_are_limited() {
 
     // A place that becomes free can be taken.
     server.leave(bots.remove(0));
-    bots.push(eventually(PATIENCE, "the place is free", || server.try_join(server.bot(4)).ok()));
+    bots.push(eventually(PATIENCE, "the place is free", || server.try_join(server.small_bot(4)).ok()));
     bots.into_iter().for_each(|bot| server.leave(bot));
     server.is_empty_again();
     server.end();
@@ -58,8 +60,8 @@ fn participants_viewers_and_rooms_are_limited() {
 fn sizes_and_rates_are_limited() {
     let server = Server::start(&["limits.sdp_bytes=2048", "limits.joins_per_second=3"]);
     let long = format!("{OFFER}a={}\r\n", "x".repeat(2048));
-    server.program.post_sdp("/whip/edge", &long).is_problem(413, "too-large");
-    let answers: Vec<_> = (0..20).map(|_| server.program.post_sdp("/whip/edge", OFFER)).collect();
+    server.program.post_sdp("/whip/studio", &long).is_problem(413, "too-large");
+    let answers: Vec<_> = (0..20).map(|_| server.program.post_sdp("/whip/studio", OFFER)).collect();
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
     assert!(!refused.is_empty(), "20 joins at once are more than 3 a second");
     for answer in refused {

@@ -61,7 +61,7 @@ fn pictures_recover_and_voices_go_on_over_a_lossy_line() {
     let server = Server::start(&[]);
     let mut bystanders = Bystanders::join(&server);
     let line = Line::new(&server);
-    let bot = server.join(line.carries(server.bot(2)));
+    let bot = server.join(line.carries(server.small_bot(2)));
     server.room_of(3);
     line.set(BAD);
     let (runtime, watcher) = (&server.runtime, bystanders.bot(0));
@@ -85,10 +85,10 @@ fn auto_steps_down_under_loss_and_climbs_back() {
     let mut bystanders = Bystanders::join(&server);
     let line = Line::new(&server);
     let role = Role::Watch { rendition: Wanted::Auto };
-    let viewer = server.join(line.carries(BotConfig { role, ..server.bot(2) }));
+    let viewer = server.join(line.carries(BotConfig { role, ..server.small_bot(2) }));
     let gets = |wanted: &[&str], patience: u64| {
         let start = Instant::now();
-        server.room_where(Duration::from_secs(patience), &format!("the viewer gets one of {wanted:?}"), |room| {
+        server.room_within(Duration::from_secs(patience), &format!("the viewer gets one of {wanted:?}"), |room| {
             room.viewers.iter().all(|viewer| wanted.contains(&viewer.rendition.as_str()))
         });
         println!("{wanted:?} after {:?}", start.elapsed());

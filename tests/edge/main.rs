@@ -13,8 +13,10 @@ mod limits;
 mod line;
 mod loss;
 mod network;
+mod process;
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/server.rs"]
 mod server;
 mod slow_viewer;
 mod socket;

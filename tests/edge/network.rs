@@ -18,7 +18,7 @@ fn candidates(answer: &str) -> Vec<SocketAddr> {
 /// The addresses that a server uses by itself.
 fn own_addresses() -> Vec<IpAddr> {
     let server = Server::start(&[]);
-    let answer = server.program.post_sdp("/whip/edge", OFFER);
+    let answer = server.program.post_sdp("/whip/studio", OFFER);
     assert_eq!(answer.status, 201, "{answer:?}");
     let mut found: Vec<IpAddr> = candidates(answer.text()).iter().map(SocketAddr::ip).collect();
     found.sort();
@@ -31,7 +31,7 @@ fn own_addresses() -> Vec<IpAddr> {
 #[test]
 fn media_stays_on_the_configured_ports_and_who_finds_none_is_refused() {
     let server = Server::start(&["ice.port_min=42000", "ice.port_max=42001"]);
-    let mut answers: Vec<_> = (0..3).map(|_| server.program.post_sdp("/whip/edge", OFFER)).collect();
+    let mut answers: Vec<_> = (0..3).map(|_| server.program.post_sdp("/whip/studio", OFFER)).collect();
     let refused = answers.pop().unwrap();
     for answer in &answers {
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -44,7 +44,7 @@ fn media_stays_on_the_configured_ports_and_who_finds_none_is_refused() {
     let session = answers[0].header("location").unwrap();
     assert_eq!(server.program.ask("DELETE", session, &[], b"").status, 200);
     let again = crate::eventually::eventually(crate::program::PATIENCE, "a port is free", || {
-        Some(server.program.post_sdp("/whip/edge", OFFER)).filter(|answer| answer.status == 201)
+        Some(server.program.post_sdp("/whip/studio", OFFER)).filter(|answer| answer.status == 201)
     });
     assert!(!candidates(again.text()).is_empty());
     for session in [&answers[1], &again].map(|answer| answer.header("location").unwrap()) {
@@ -57,13 +57,13 @@ fn media_stays_on_the_configured_ports_and_who_finds_none_is_refused() {
 fn only_the_configured_addresses_are_used_and_the_excluded_ones_are_not() {
     let own = own_addresses();
     let only = Server::start(&[&format!("ice.addresses=[\"{}\"]", own[0])]);
-    let answer = only.program.post_sdp("/whip/edge", OFFER);
+    let answer = only.program.post_sdp("/whip/studio", OFFER);
     assert!(!candidates(answer.text()).is_empty());
     assert!(candidates(answer.text()).iter().all(|candidate| candidate.ip() == own[0]), "{}", answer.text());
     only.end();
 
     let without = Server::start(&[&format!("ice.exclude_addresses=[\"{}\"]", own[0])]);
-    let answer = without.program.post_sdp("/whip/edge", OFFER);
+    let answer = without.program.post_sdp("/whip/studio", OFFER);
     if own.len() == 1 {
         // There is no other: a call that cannot come about is not answered as if it could.
         answer.is_problem(503, "full");
@@ -82,7 +82,7 @@ fn clients_are_told_the_public_address_and_connect_all_the_same() {
     let told = candidates(answer.text());
     assert!(!told.is_empty() && told.iter().all(|candidate| candidate.ip() == public), "{}", answer.text());
     // Nothing forwards that address here. The server's own checks reach the bot, which answers where they came from.
-    let bots: Vec<_> = (0..2).map(|index| server.join(server.bot(index))).collect();
+    let bots: Vec<_> = (0..2).map(|index| server.join(server.small_bot(index))).collect();
     server.room_of(2);
     drop(bots);
     server.end();

@@ -9,9 +9,9 @@ use crate::socket::Socket;
 #[test]
 fn a_stop_tells_everybody_and_takes_less_than_five_seconds() {
     let mut server = Server::start(&[]);
-    let bots: Vec<_> = (0..3).map(|index| server.join(server.bot(index))).collect();
+    let bots: Vec<_> = (0..3).map(|index| server.join(server.small_bot(index))).collect();
     server.room_of(3);
-    let mut socket = server.runtime.block_on(Socket::join(&server, "/ws/edge?name=Ada"));
+    let mut socket = server.runtime.block_on(Socket::join(&server, "/ws/studio?name=Ada"));
 
     let start = Instant::now();
     server.program.signal("TERM");

@@ -105,7 +105,7 @@ fn who_can_only_use_the_relay_joins_by_the_credentials_that_are_handed_out() {
     let mut bystanders = Bystanders::join(&server);
     let relayed = |index, relay: Relay| {
         let gathering = Duration::from_secs(3);
-        server.try_join(BotConfig { relay: Some(relay), gathering, ..server.bot(index) })
+        server.try_join(BotConfig { relay: Some(relay), gathering, ..server.small_bot(index) })
     };
 
     for relay in [from_whip(&server), from_websocket(&server)] {
@@ -126,7 +126,7 @@ fn who_can_only_use_the_relay_joins_by_the_credentials_that_are_handed_out() {
             others.iter().all(|tone| tessera::probe::tone::level_db(&heard, *tone) > -24.0).then_some(())
         });
         server.leave(bot);
-        server.room_where(PATIENCE, "it has left", |room| room.participants.len() == 2);
+        server.room_where("it has left", |room| room.participants.len() == 2);
     }
 
     // The relay is what lets them in: without its leave there is no way.

@@ -13,7 +13,7 @@ const SLACK: Duration = Duration::from_secs(2);
 fn a_vanished_peer_leaves_the_canvas_and_then_the_room() {
     let server = Server::start(&[]);
     let mut bystanders = Bystanders::join(&server);
-    let bot = server.join(server.bot(2));
+    let bot = server.join(server.small_bot(2));
     server.room_of(3);
     eventually(crate::program::PATIENCE, "it is seen", || {
         bystanders.bot(0).last_frame().filter(|frame| shows(frame, &[0, 1, 2]))
@@ -21,7 +21,7 @@ fn a_vanished_peer_leaves_the_canvas_and_then_the_room() {
     let gone = Instant::now();
     server.runtime.block_on(bot.vanish()).unwrap();
 
-    let room = server.room_where(Duration::from_secs(5) + SLACK, "its tile is gone", |room| {
+    let room = server.room_within(Duration::from_secs(5) + SLACK, "its tile is gone", |room| {
         room.participants.iter().filter(|one| one.tile.is_some()).count() == 2
     });
     println!("the tile is gone after {:?}", gone.elapsed());
@@ -32,7 +32,7 @@ fn a_vanished_peer_leaves_the_canvas_and_then_the_room() {
             bystanders.bot(index).last_frame().filter(|frame| shows(frame, &[0, 1]))
         });
     }
-    server.room_where((Duration::from_secs(15) + SLACK).saturating_sub(gone.elapsed()), "it is gone", |room| {
+    server.room_within((Duration::from_secs(15) + SLACK).saturating_sub(gone.elapsed()), "it is gone", |room| {
         room.participants.len() == 2
     });
     println!("the peer is gone after {:?}", gone.elapsed());

@@ -6,7 +6,8 @@ use tessera::bots::{BotConfig, Frame, Picture};
 use tessera::control::{RoomView, TrackState};
 use tessera::probe::picture::Rect;
 
-use crate::conference::{Conference, live};
+use crate::control::live;
+use crate::server::Server;
 use crate::sight::{Observation, everybody_is_seen, reading, see};
 
 /// Whether this participant's tile shows a slate: dark, with the disc of its initials in the middle.
@@ -22,25 +23,25 @@ fn is_slate(frame: &Frame, room: &RoomView, number: usize) -> bool {
 
 #[test]
 fn a_camera_that_stops_freezes_then_becomes_a_slate_and_comes_back() {
-    let conference = Conference::start(&[]);
-    let bots = [0, 1, 2].map(|index| conference.join(conference.bot(index)));
-    let room = conference.room_of(3);
-    everybody_is_seen(&conference, &bots, &room, 10);
+    let server = Server::start(&[]);
+    let bots = [0, 1, 2].map(|index| server.join(server.bot(index)));
+    let room = server.room_of(3);
+    everybody_is_seen(&server, &bots, &room, 10);
 
     let told = room.clone();
-    let watching = Observation::begin(&conference, bots[0].frames(), move |frame| {
+    let watching = Observation::begin(&server, bots[0].frames(), move |frame| {
         let readings = [0, 1, 2].map(|number| reading(frame, &told, &told.participants[number]));
         (frame.arrived, readings, is_slate(frame, &told, 1))
     });
     bots[1].controls().pause_video(true);
-    see(conference.runtime(), &bots[0], "the slate", |frame| is_slate(frame, &room, 1));
-    let silent = conference.room_where("the camera is known to be off", |room| {
+    see(&server.runtime, &bots[0], "the slate", |frame| is_slate(frame, &room, 1));
+    let silent = server.room_where("the camera is known to be off", |room| {
         room.participants[1].video == TrackState::Silent && room.participants[1].audio == TrackState::Live
     });
     assert_eq!(silent.participants[1].tile, room.participants[1].tile, "it keeps its tile");
     bots[1].controls().pause_video(false);
-    let back = conference.room_where("the camera is known to be on", |room| live(&room.participants[1]));
-    everybody_is_seen(&conference, &bots, &back, 10);
+    let back = server.room_where("the camera is known to be on", |room| live(&room.participants[1]));
+    everybody_is_seen(&server, &bots, &back, 10);
 
     let frames = watching.end();
     // Every single frame shows the picture or the slate: picture, slate, picture.
@@ -67,53 +68,53 @@ fn a_camera_that_stops_freezes_then_becomes_a_slate_and_comes_back() {
         assert!(frames.iter().all(|(_, readings, _)| readings[other].bot == Some(other)));
     }
     drop(bots);
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn who_has_no_camera_is_a_slate_from_the_start() {
-    let conference = Conference::start(&[]);
-    let seen = conference.join(conference.bot(0));
-    conference.room_of(1);
-    let voice = conference.join(BotConfig { picture: Picture::None, ..conference.bot(1) });
-    let room = conference.room_where("both have tiles", |room| {
+    let server = Server::start(&[]);
+    let seen = server.join(server.bot(0));
+    server.room_of(1);
+    let voice = server.join(BotConfig { picture: Picture::None, ..server.bot(1) });
+    let room = server.room_where("both have tiles", |room| {
         room.participants.len() == 2 && room.participants.iter().all(|one| one.tile.is_some())
     });
     assert_eq!(room.participants[1].video, TrackState::None);
     for bot in [&seen, &voice] {
-        see(conference.runtime(), bot, "the slate", |frame| is_slate(frame, &room, 1));
+        see(&server.runtime, bot, "the slate", |frame| is_slate(frame, &room, 1));
         let told = room.clone();
-        let frames = Observation::begin(&conference, bot.frames(), move |frame| {
+        let frames = Observation::begin(&server, bot.frames(), move |frame| {
             is_slate(frame, &told, 1) && reading(frame, &told, &told.participants[0]).bot == Some(0)
         });
-        conference.eventually("30 frames", || (frames.count() >= 30).then_some(()));
+        server.eventually("30 frames", || (frames.count() >= 30).then_some(()));
         assert!(frames.end().into_iter().all(|right| right));
     }
     drop((seen, voice));
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn a_picture_that_changes_its_size_stays_undistorted() {
-    let conference = Conference::start(&[]);
-    let bots = [0, 1].map(|index| conference.join(conference.bot(index)));
-    let room = conference.room_of(2);
-    everybody_is_seen(&conference, &bots, &room, 10);
+    let server = Server::start(&[]);
+    let bots = [0, 1].map(|index| server.join(server.bot(index)));
+    let room = server.room_of(2);
+    everybody_is_seen(&server, &bots, &room, 10);
     // Smaller, narrower, wider, larger than its tile, and back.
     for (width, height) in [(320, 180), (480, 360), (640, 240), (1280, 720), (640, 360)] {
         let told = room.clone();
-        let colours = Observation::begin(&conference, bots[0].frames(), move |frame| {
+        let colours = Observation::begin(&server, bots[0].frames(), move |frame| {
             [0, 1].map(|number| reading(frame, &told, &told.participants[number]).bot)
         });
         bots[1].controls().resize(width, height);
-        let room = conference.room_where("the new size", |room| {
+        let room = server.room_where("the new size", |room| {
             room.participants[1].picture.as_ref().is_some_and(|now| (now.width, now.height) == (width, height))
         });
         // A capture time can only be read where the picture is neither stretched nor out of place.
-        everybody_is_seen(&conference, &bots, &room, 15);
+        everybody_is_seen(&server, &bots, &room, 15);
         let colours = colours.end();
         assert!(colours.iter().all(|seen| *seen == [Some(0), Some(1)]), "{width}x{height}: {colours:?}");
     }
     drop(bots);
-    conference.end();
+    server.end();
 }

@@ -10,7 +10,7 @@ use tessera::control::Wanted;
 use tessera::probe::picture::{Plane, Rect};
 use tessera::probe::ssim::ssim;
 
-use crate::conference::Conference;
+use crate::server::Server;
 use crate::sight::see;
 
 fn film() -> PathBuf {
@@ -52,7 +52,7 @@ fn above_the_label(tile: Rect) -> Rect {
     tile.part(Rect::new(0.0, 0.0, 1.0, 0.875))
 }
 
-fn players(conference: &Conference, count: usize, width: u32, height: u32, bitrate: u32) -> Vec<Bot> {
+fn players(server: &Server, count: usize, width: u32, height: u32, bitrate: u32) -> Vec<Bot> {
     let player = |index| BotConfig {
         picture: Picture::File(film()),
         role: Role::Publish,
@@ -60,17 +60,17 @@ fn players(conference: &Conference, count: usize, width: u32, height: u32, bitra
         width,
         height,
         bitrate,
-        ..conference.bot(index)
+        ..server.bot(index)
     };
-    (0..count).map(|index| conference.join(player(index))).collect()
+    (0..count).map(|index| server.join(player(index))).collect()
 }
 
 /// The median likeness of every tile over ten frames, of the film at its tile's size.
 fn likenesses(settings: &[&str], count: usize, sent: (u32, u32), bitrate: u32) -> Vec<f64> {
-    let conference = Conference::start(settings);
-    let bots = players(&conference, count, sent.0, sent.1, bitrate);
-    let viewer = conference.join(conference.watcher(10, Wanted::Named("high".to_owned())));
-    let room = conference.room_of(count);
+    let server = Server::start(settings);
+    let bots = players(&server, count, sent.0, sent.1, bitrate);
+    let viewer = server.join(server.watcher(10, Wanted::Named("high".to_owned())));
+    let room = server.room_of(count);
     let tile = |number: usize| {
         let tile = room.participants[number].tile.unwrap();
         Rect::new(tile.x.into(), tile.y.into(), tile.width.into(), tile.height.into())
@@ -81,8 +81,8 @@ fn likenesses(settings: &[&str], count: usize, sent: (u32, u32), bitrate: u32) -
         originals(width, height).into_iter().map(|frame| frame[..width * shown].to_vec()).collect();
     // Past the first pictures, in which encoders find their rate.
     let sent = bots[0].controls().sent_frames();
-    conference.eventually("two seconds of the film", || (bots[0].controls().sent_frames() > sent + 50).then_some(()));
-    let frames: Vec<_> = (0..5).map(|_| see(conference.runtime(), &viewer, "a frame", |_| true)).collect();
+    server.eventually("two seconds of the film", || (bots[0].controls().sent_frames() > sent + 50).then_some(()));
+    let frames: Vec<_> = (0..5).map(|_| see(&server.runtime, &viewer, "a frame", |_| true)).collect();
     let medians = (0..count).map(|number| {
         let tile = above_the_label(tile(number));
         let mut found: Vec<f64> = frames.iter().map(|frame| likeness(frame, tile, &originals)).collect();
@@ -90,7 +90,7 @@ fn likenesses(settings: &[&str], count: usize, sent: (u32, u32), bitrate: u32) -
     });
     let medians = medians.collect();
     drop((bots, viewer));
-    conference.end();
+    server.end();
     medians
 }
 

@@ -6,21 +6,21 @@ use tessera::probe::palette;
 use tessera::probe::picture::Rect;
 use tessera::probe::tile::{self, Fit};
 
-use crate::conference::Conference;
+use crate::server::Server;
 use crate::sight::see;
 
 /// Luma of the canvas where nothing is.
 const BACKGROUND: f64 = 24.0;
 
 /// Bots of 4:3, upright and of 3:1, and one who watches.
-fn shapes(conference: &Conference) -> ([Bot; 3], Bot, RoomView) {
+fn shapes(server: &Server) -> ([Bot; 3], Bot, RoomView) {
     let sizes = [(480, 360), (360, 480), (720, 240)];
     let bots = [0, 1, 2].map(|index| {
         let (width, height) = sizes[index];
-        conference.join(BotConfig { width, height, ..conference.bot(index) })
+        server.join(BotConfig { width, height, ..server.bot(index) })
     });
-    let viewer = conference.join(conference.watcher(10, Wanted::Auto));
-    let room = conference.room_of(3);
+    let viewer = server.join(server.watcher(10, Wanted::Auto));
+    let room = server.room_of(3);
     (bots, viewer, room)
 }
 
@@ -47,9 +47,9 @@ const CORNERS: [Rect; 4] = [
 
 #[test]
 fn fill_cuts_what_is_too_much() {
-    let conference = Conference::start(&["video.fit=fill"]);
-    let (bots, viewer, room) = shapes(&conference);
-    see(conference.runtime(), &viewer, "three pictures that fill their tiles", |frame| {
+    let server = Server::start(&["video.fit=fill"]);
+    let (bots, viewer, room) = shapes(&server);
+    see(&server.runtime, &viewer, "three pictures that fill their tiles", |frame| {
         room.participants.iter().enumerate().all(|(index, participant)| {
             let tile = tile_of(frame, &room, participant);
             let coloured = |corner: &Rect| palette::identify(&frame.picture(), tile.part(*corner)) == Some(index);
@@ -57,14 +57,14 @@ fn fill_cuts_what_is_too_much() {
         })
     });
     drop((bots, viewer));
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn fit_shows_all_of_it_between_bars() {
-    let conference = Conference::start(&["video.fit=fit"]);
-    let (bots, viewer, room) = shapes(&conference);
-    see(conference.runtime(), &viewer, "three whole pictures between bars", |frame| {
+    let server = Server::start(&["video.fit=fit"]);
+    let (bots, viewer, room) = shapes(&server);
+    see(&server.runtime, &viewer, "three whole pictures between bars", |frame| {
         let picture = frame.picture();
         room.participants.iter().enumerate().all(|(index, participant)| {
             let tile = tile_of(frame, &room, participant);
@@ -82,5 +82,5 @@ fn fit_shows_all_of_it_between_bars() {
         })
     });
     drop((bots, viewer));
-    conference.end();
+    server.end();
 }

@@ -1,10 +1,9 @@
 //! A caller without a bot around it: for what bots do not do.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tessera::bots::Receive;
 use tessera::control::Codec;
 use tessera::media::caller::{Caller, Direction, Settings, Source};
 use tessera::probe::tone::{Speech, Voice};
@@ -13,38 +12,26 @@ use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::conference::Conference;
 use crate::program::PATIENCE;
+use crate::server::Server;
 
 /// A caller that wants to watch with this codec, and has not asked yet.
-pub fn watcher(conference: &Conference, codec: Codec) -> Caller {
+pub fn watcher(server: &Server, codec: Codec) -> Caller {
+    let silence = Voice { frequency: 0, amplitude: 0.0, speech: Speech::Never };
     let settings = Settings {
         audio: Some(Direction::RecvOnly),
         video: Some(Direction::RecvOnly),
         codec,
-        source: Source::Synthetic {
-            index: 0,
-            grain: false,
-            voice: Voice { frequency: 0, amplitude: 0.0, speech: Speech::Never },
-        },
-        receive: Receive::Decode,
-        width: 640,
-        height: 360,
-        fps: 30,
-        bitrate: 600_000,
-        jitter: Duration::from_millis(40),
-        relay: None,
-        gathering: Duration::from_millis(500),
-        wrong_fingerprint: false,
+        ..Settings::new(Source::Synthetic { index: 0, grain: false, voice: silence })
     };
-    Caller::new(settings, conference.templates()).unwrap()
+    Caller::new(settings, &server.templates).unwrap()
 }
 
 type Line = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A watcher over the WebSocket.
 pub struct Guest<'a> {
-    conference: &'a Conference,
+    server: &'a Server,
     caller: Caller,
     line: Line,
 }
@@ -52,11 +39,11 @@ pub struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Asks for the room and connects.
     #[track_caller]
-    pub fn watch(conference: &'a Conference) -> Self {
-        let caller = watcher(conference, Codec::Vp8);
-        let url = format!("ws://{}/ws/mix?name=Guest", conference.program().address);
-        let (line, _) = conference.runtime().block_on(connect_async(url)).unwrap();
-        let mut guest = Self { conference, caller, line };
+    pub fn watch(server: &'a Server) -> Self {
+        let caller = watcher(server, Codec::Vp8);
+        let url = format!("ws://{}/ws/studio?name=Guest", server.program.address);
+        let (line, _) = server.runtime.block_on(connect_async(url)).unwrap();
+        let mut guest = Self { server, caller, line };
         guest.next("welcome", |_| true);
         let offer = guest.caller.offer().unwrap();
         guest.say(&json!({ "type": "watch", "sdp": offer }));
@@ -72,13 +59,13 @@ impl<'a> Guest<'a> {
 
     #[track_caller]
     pub fn say(&mut self, message: &Value) {
-        self.conference.runtime().block_on(self.line.send(Message::text(message.to_string()))).unwrap();
+        self.server.runtime.block_on(self.line.send(Message::text(message.to_string()))).unwrap();
     }
 
     /// The next message of this type for which `wanted` holds; others are passed over, errors are not.
     #[track_caller]
     pub fn next(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let (runtime, line) = (self.conference.runtime(), &mut self.line);
+        let (runtime, line) = (&self.server.runtime, &mut self.line);
         let end = Instant::now() + PATIENCE;
         loop {
             let frame = runtime.block_on(async { timeout_at(end.into(), line.next()).await });

@@ -3,34 +3,34 @@
 use tessera::bots::{BotConfig, Role};
 use tessera::control::Wanted;
 
-use crate::conference::Conference;
+use crate::server::Server;
 use crate::sight::everybody_is_seen;
 
 #[test]
 fn a_room_without_watchers_composes_nothing_and_an_empty_one_is_gone() {
-    let conference = Conference::start(&[]);
-    let bots = [0, 1].map(|index| conference.join(BotConfig { role: Role::Publish, ..conference.bot(index) }));
-    let room = conference.room_of(2);
+    let server = Server::start(&[]);
+    let bots = [0, 1].map(|index| server.join(BotConfig { role: Role::Publish, ..server.bot(index) }));
+    let room = server.room_of(2);
     assert!(room.renditions.is_empty() && room.participants.iter().all(|one| one.rendition.is_none()), "{room:?}");
     // While the pictures of two seconds came in.
     let sent = bots[0].controls().sent_frames();
-    conference.eventually("60 pictures sent", || (bots[0].controls().sent_frames() >= sent + 60).then_some(()));
-    assert_eq!(conference.room().canvas.frames, 0);
+    server.eventually("60 pictures sent", || (bots[0].controls().sent_frames() >= sent + 60).then_some(()));
+    assert_eq!(server.room().canvas.frames, 0);
 
-    let viewer = conference.join(conference.watcher(10, Wanted::Auto));
-    everybody_is_seen(&conference, [&viewer], &room, 10);
-    assert!(conference.room().canvas.frames > 0);
-    conference.leave(viewer);
-    let room = conference.room_where("no viewer", |room| room.viewers.is_empty() && room.renditions.is_empty());
+    let viewer = server.join(server.watcher(10, Wanted::Auto));
+    everybody_is_seen(&server, [&viewer], &room, 10);
+    assert!(server.room().canvas.frames > 0);
+    server.leave(viewer);
+    let room = server.room_where("no viewer", |room| room.viewers.is_empty() && room.renditions.is_empty());
     let sent = bots[0].controls().sent_frames();
-    conference.eventually("30 pictures sent", || (bots[0].controls().sent_frames() >= sent + 30).then_some(()));
-    let composed = conference.room().canvas.frames - room.canvas.frames;
+    server.eventually("30 pictures sent", || (bots[0].controls().sent_frames() >= sent + 30).then_some(()));
+    let composed = server.room().canvas.frames - room.canvas.frames;
     assert!(composed <= 1, "{composed} frames for nobody, and one that was begun");
 
     for bot in bots {
-        conference.leave(bot);
+        server.leave(bot);
     }
-    conference.eventually("the end of the room", || conference.try_room().is_none().then_some(()));
-    assert_eq!(conference.program().get("/api/rooms").json()["rooms"].as_array().map(Vec::len), Some(0));
-    conference.end();
+    server.eventually("the end of the room", || server.try_room().is_none().then_some(()));
+    assert_eq!(server.program.get("/api/rooms").json()["rooms"].as_array().map(Vec::len), Some(0));
+    server.end();
 }

@@ -2,10 +2,9 @@
 
 mod camera;
 mod codecs;
-mod conference;
+mod control;
 #[path = "../support/eventually.rs"]
 mod eventually;
-
 mod film;
 mod fit;
 mod guest;
@@ -15,6 +14,8 @@ mod late_joiner;
 #[path = "../support/program.rs"]
 mod program;
 mod renditions;
+#[path = "../support/server.rs"]
+mod server;
 mod sight;
 mod snapshot;
 mod sound;

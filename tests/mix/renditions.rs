@@ -6,17 +6,19 @@ use tessera::bots::{BotConfig, Frame, Role};
 use tessera::control::{RoomView, Wanted};
 use tessera::probe::timecode::Timecode;
 
-use crate::conference::Conference;
 use crate::guest::Guest;
+use crate::server::Server;
 use crate::sight::{Observation, is_as_told, reading, see, told};
 
-/// Who waited for a regular keyframe would wait up to 10 s. On an idle machine gaps are well under a second.
-const LONGEST_GAP: Duration = Duration::from_secs(4);
+/// Longer without a picture is a freeze. Over a switch the last picture of one encoder and the first of the other are at
+/// most 80 ms apart, also where a machine has several times more to do than it can. A switch that misses the keyframe made
+/// for it is late by half a second and more, one that waits for a regular keyframe by up to 10 s.
+const LONGEST_GAP: Duration = Duration::from_millis(1_000);
 
 /// Two who publish, for whom no encoder runs.
-fn publishers(conference: &Conference) -> ([tessera::bots::Bot; 2], RoomView) {
-    let bots = [0, 1].map(|index| conference.join(BotConfig { role: Role::Publish, ..conference.bot(index) }));
-    let room = conference.room_of(2);
+fn publishers(server: &Server) -> ([tessera::bots::Bot; 2], RoomView) {
+    let bots = [0, 1].map(|index| server.join(BotConfig { role: Role::Publish, ..server.bot(index) }));
+    let room = server.room_of(2);
     (bots, room)
 }
 
@@ -55,78 +57,79 @@ fn are_in_order(frames: &[Seen], widths: &[usize]) {
     }
     let times: Vec<Timecode> = frames.iter().filter_map(|frame| frame.time).collect();
     assert!(times.len() * 2 > frames.len(), "{} of {} times can be read", times.len(), frames.len());
-    // Encoders differ in their delay: the first picture of another one may be a frame or two older.
+    // Encoders differ in their delay: one that is behind has two composites waiting and one at work, which are all older
+    // than what another one may have sent already.
     let back = times.windows(2).map(|pair| pair[0].since(pair[1])).max().unwrap();
-    assert!(back <= 100, "the pictures go {back} ms back in time");
+    assert!(back <= 200, "the pictures go {back} ms back in time");
 }
 
 #[test]
 fn a_viewer_goes_down_and_up_the_ladder() {
-    let conference = Conference::start(&[]);
-    let (bots, room) = publishers(&conference);
-    let viewer = conference.join(conference.watcher(10, Wanted::Named("high".to_owned())));
-    see(conference.runtime(), &viewer, "the room", |frame| is_as_told(frame, &room));
+    let server = Server::start(&[]);
+    let (bots, room) = publishers(&server);
+    let viewer = server.join(server.watcher(10, Wanted::Named("high".to_owned())));
+    see(&server.runtime, &viewer, "the room", |frame| is_as_told(frame, &room));
     let expected = room.clone();
-    let frames = Observation::begin(&conference, viewer.frames(), move |frame| look(frame, &expected));
+    let frames = Observation::begin(&server, viewer.frames(), move |frame| look(frame, &expected));
+    server.eventually("the first picture", || (frames.count() > 0).then_some(()));
     for (name, width) in [("low", 320), ("medium", 640), ("high", 1280), ("low", 320), ("high", 1280)] {
-        conference.watch(&viewer, name);
-        conference.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
+        server.watch(&viewer, name);
+        server.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
         // The encoder of what it watched before stops, the one of what it watches runs.
-        let room = conference.room_where("one encoder", |room| {
+        let room = server.room_where("one encoder", |room| {
             room.renditions.len() == 1 && room.renditions[0].name == name && room.viewers[0].rendition == name
         });
         assert_eq!(room.renditions[0].watchers, [room.viewers[0].id]);
     }
     are_in_order(&frames.end(), &[1280, 320, 640, 1280, 320, 1280]);
     drop((bots, viewer));
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn audio_stops_the_pictures_and_a_rendition_brings_them_back() {
-    let conference = Conference::start(&[]);
-    let (bots, room) = publishers(&conference);
-    let viewer = conference.join(conference.watcher(10, Wanted::Auto));
-    see(conference.runtime(), &viewer, "the room", |frame| is_as_told(frame, &room));
+    let server = Server::start(&[]);
+    let (bots, room) = publishers(&server);
+    let viewer = server.join(server.watcher(10, Wanted::Auto));
+    see(&server.runtime, &viewer, "the room", |frame| is_as_told(frame, &room));
 
-    conference.watch(&viewer, "audio");
-    conference.room_where("no encoder", |room| room.renditions.is_empty() && room.viewers[0].rendition == "audio");
+    server.watch(&viewer, "audio");
+    server.room_where("no encoder", |room| room.renditions.is_empty() && room.viewers[0].rendition == "audio");
     let packets = viewer.counts().audio_packets;
-    conference.eventually("half a second of sound", || (viewer.counts().audio_packets > packets + 25).then_some(()));
+    server.eventually("half a second of sound", || (viewer.counts().audio_packets > packets + 25).then_some(()));
     // Whatever was under way has come by now.
-    let (pictures, composed) = (viewer.counts().video_frames, conference.room().canvas.frames);
+    let (pictures, composed) = (viewer.counts().video_frames, server.room().canvas.frames);
     let packets = viewer.counts().audio_packets;
-    conference.eventually("a second of sound", || (viewer.counts().audio_packets > packets + 50).then_some(()));
+    server.eventually("a second of sound", || (viewer.counts().audio_packets > packets + 50).then_some(()));
     assert_eq!(viewer.counts().video_frames, pictures, "no picture comes");
-    assert_eq!(conference.room().canvas.frames, composed, "none is made");
-    let heard = crate::sound::listen(&conference, &viewer, Duration::from_secs(1));
+    assert_eq!(server.room().canvas.frames, composed, "none is made");
+    let heard = crate::sound::listen(&server, &viewer, Duration::from_secs(1));
     assert!([0, 1].iter().all(|index| crate::sound::level(&heard, *index) > crate::sound::SENT_DB - 3.0));
 
     let expected = room.clone();
-    let frames = Observation::begin(&conference, viewer.frames(), move |frame| look(frame, &expected));
-    conference.watch(&viewer, "high");
-    conference.eventually("ten pictures", || (frames.count() >= 10).then_some(()));
+    let frames = Observation::begin(&server, viewer.frames(), move |frame| look(frame, &expected));
+    server.watch(&viewer, "high");
+    server.eventually("ten pictures", || (frames.count() >= 10).then_some(()));
     // The first picture after the pause is a whole one.
     are_in_order(&frames.end(), &[1280]);
     drop((bots, viewer));
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn a_socket_changes_what_it_watches() {
-    let conference = Conference::start(&[]);
-    let (bots, room) = publishers(&conference);
-    let mut guest = Guest::watch(&conference);
+    let server = Server::start(&[]);
+    let (bots, room) = publishers(&server);
+    let mut guest = Guest::watch(&server);
     let expected = room.clone();
-    let frames =
-        Observation::begin(&conference, guest.caller().inbound().frames(), move |frame| look(frame, &expected));
+    let frames = Observation::begin(&server, guest.caller().inbound().frames(), move |frame| look(frame, &expected));
     for (name, width) in [("high", 1280), ("low", 320), ("high", 1280)] {
         guest.say(&serde_json::json!({ "type": "rendition", "name": name }));
         let told = guest.next("rendition", |told| told["name"] == name && told["auto"] == false);
         assert_eq!(told["name"], name);
-        conference.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
+        server.eventually(name, || frames.latest(|seen| seen.width == width).then_some(()));
     }
     are_in_order(&frames.end(), &[1280, 320, 1280]);
     drop((bots, guest));
-    conference.end();
+    server.end();
 }

@@ -12,13 +12,14 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::conference::{Conference, live};
+use crate::control::live;
+use crate::server::Server;
 use crate::sight::{everybody_is_seen, index};
 
 /// What a snapshot shows in each participant's tile, in the room's order.
 #[track_caller]
-fn snapshot(conference: &Conference, room: &RoomView) -> Vec<Reading> {
-    let answer = conference.program().get("/api/rooms/mix/snapshot.jpg");
+fn snapshot(server: &Server, room: &RoomView) -> Vec<Reading> {
+    let answer = server.program.get("/api/rooms/studio/snapshot.jpg");
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("image/jpeg")));
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::YCbCr);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(answer.body.as_slice()), options);
@@ -38,47 +39,46 @@ fn snapshot(conference: &Conference, room: &RoomView) -> Vec<Reading> {
 }
 
 #[track_caller]
-fn shows_everybody(conference: &Conference, room: &RoomView) {
-    let shown: Vec<_> = snapshot(conference, room).iter().map(|reading| reading.bot).collect();
+fn shows_everybody(server: &Server, room: &RoomView) {
+    let shown: Vec<_> = snapshot(server, room).iter().map(|reading| reading.bot).collect();
     let expected: Vec<_> = room.participants.iter().map(|one| Some(index(one) % COLOURS)).collect();
     assert_eq!(shown, expected);
 }
 
 #[test]
 fn a_watched_room_shows_what_its_watchers_see() {
-    let conference = Conference::start(&[]);
-    let bots = [0, 1].map(|index| conference.join(conference.bot(index)));
-    let room = conference.room_of(2);
-    everybody_is_seen(&conference, &bots, &room, 10);
-    shows_everybody(&conference, &room);
+    let server = Server::start(&[]);
+    let bots = [0, 1].map(|index| server.join(server.bot(index)));
+    let room = server.room_of(2);
+    everybody_is_seen(&server, &bots, &room, 10);
+    shows_everybody(&server, &room);
     drop(bots);
-    conference.end();
+    server.end();
 }
 
 #[test]
 fn a_room_that_nobody_watches_is_looked_at_for_a_snapshot() {
-    let conference = Conference::start(&[]);
-    let bots = [0, 1, 2].map(|index| conference.join(BotConfig { role: Role::Publish, ..conference.bot(index) }));
-    let room = conference.room_of(3);
+    let server = Server::start(&[]);
+    let bots = [0, 1, 2].map(|index| server.join(BotConfig { role: Role::Publish, ..server.bot(index) }));
+    let room = server.room_of(3);
     // Longer than the pictures are decoded without a look, and than a picture stands for.
     let sent = bots[0].controls().sent_frames();
-    conference
-        .eventually("the pictures of 4 s sent", || (bots[0].controls().sent_frames() >= sent + 120).then_some(()));
-    for participant in &conference.room().participants {
+    server.eventually("the pictures of 4 s sent", || (bots[0].controls().sent_frames() >= sent + 120).then_some(()));
+    for participant in &server.room().participants {
         assert!(live(participant), "a camera is on, whether somebody looks or not: {participant:?}");
     }
     for _ in 0..2 {
-        shows_everybody(&conference, &room);
+        shows_everybody(&server, &room);
     }
     // A camera that is off is not waited for.
     bots[1].controls().pause_video(true);
-    conference.room_where("the camera is known to be off", |room| !live(&room.participants[1]));
+    server.room_where("the camera is known to be off", |room| !live(&room.participants[1]));
     let asked = std::time::Instant::now();
-    let shown = snapshot(&conference, &room);
+    let shown = snapshot(&server, &room);
     assert!(asked.elapsed() < Duration::from_millis(1_900), "{:?} for a snapshot", asked.elapsed());
     assert_eq!([shown[0].bot, shown[2].bot], [Some(0), Some(2)]);
     for bot in bots {
-        conference.leave(bot);
+        server.leave(bot);
     }
-    conference.end();
+    server.end();
 }

@@ -7,7 +7,7 @@ use tessera::probe::SAMPLE_RATE;
 use tessera::probe::statistics::median;
 use tessera::probe::tone::{frequency, level_db, samples};
 
-use crate::conference::Conference;
+use crate::server::Server;
 
 /// How loud bots speak.
 pub const SENT_DB: f64 = -12.04;
@@ -17,9 +17,9 @@ const PIECE: usize = SAMPLE_RATE as usize / 5;
 
 /// So much of what the bot hears, all of it heard after this call.
 #[track_caller]
-pub fn listen(conference: &Conference, bot: &Bot, length: Duration) -> Vec<f32> {
+pub fn listen(server: &Server, bot: &Bot, length: Duration) -> Vec<f32> {
     let from = tessera::bots::host_time();
-    conference.eventually("enough sound", || {
+    server.eventually("enough sound", || {
         let heard = bot.heard(length);
         let (_, first) = heard.arrivals.first()?;
         (*first >= from && heard.samples.len() as u64 + 960 >= samples(length)).then_some(heard.samples)

@@ -3,7 +3,7 @@
 use tessera::control::{RoomView, TileView};
 use tessera::layout;
 
-use crate::conference::Conference;
+use crate::server::Server;
 use crate::sight::{Observation, everybody_is_seen, is_as_told, told};
 
 /// The room without this participant: those who remain close ranks.
@@ -19,16 +19,16 @@ fn without(room: &RoomView, name: &str) -> RoomView {
 
 #[test]
 fn one_to_five_see_each_other_in_their_tiles_and_close_ranks() {
-    let conference = Conference::start(&[]);
+    let server = Server::start(&[]);
     let mut bots = Vec::new();
     for count in 1..=5 {
-        bots.push(conference.join(conference.bot(count - 1)));
-        let room = conference.room_of(count);
-        everybody_is_seen(&conference, &bots, &room, 30);
+        bots.push(server.join(server.bot(count - 1)));
+        let room = server.room_of(count);
+        everybody_is_seen(&server, &bots, &room, 30);
     }
     // The second one goes: everybody after it moves, and all tiles grow.
     for leaver in [1, 0] {
-        let before = conference.room_of(bots.len());
+        let before = server.room_of(bots.len());
         let gone = bots.remove(leaver);
         let after = without(&before, &gone.config().name);
         let watching: Vec<_> = bots
@@ -37,15 +37,15 @@ fn one_to_five_see_each_other_in_their_tiles_and_close_ranks() {
                 let (before, after) = (before.clone(), after.clone());
                 let look =
                     move |frame: &_| (is_as_told(frame, &before), is_as_told(frame, &after), told(frame, &after));
-                Observation::begin(&conference, bot.frames(), look)
+                Observation::begin(&server, bot.frames(), look)
             })
             .collect();
-        conference.leave(gone);
-        let room = conference.room_where("the leaver is gone", |room| room.participants.len() == bots.len());
+        server.leave(gone);
+        let room = server.room_where("the leaver is gone", |room| room.participants.len() == bots.len());
         for (now, expected) in room.participants.iter().zip(&after.participants) {
             assert_eq!((&now.name, now.tile), (&expected.name, expected.tile));
         }
-        everybody_is_seen(&conference, &bots, &room, 15);
+        everybody_is_seen(&server, &bots, &room, 15);
         for (bot, frames) in bots.iter().zip(watching) {
             // Every single frame shows one layout or the other, and the old one never again after the new one.
             let frames = frames.end();
@@ -56,5 +56,5 @@ fn one_to_five_see_each_other_in_their_tiles_and_close_ranks() {
         }
     }
     drop(bots);
-    conference.end();
+    server.end();
 }

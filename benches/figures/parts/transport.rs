@@ -11,7 +11,7 @@ use gstreamer_app as gst_app;
 use gstreamer_rtp::prelude::*;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
-use tessera::media::caller::{Caller, Direction, Receive, Settings, Source};
+use tessera::media::caller::{Caller, Receive, Settings, Source};
 use tessera::media::{Graph, RoomClock, Templates};
 use tessera::probe::tone::{Speech, Voice, frequency};
 
@@ -30,24 +30,16 @@ pub fn call(
     templates: &Templates,
     mut answer: impl FnMut(&str) -> Result<String, Failure>,
 ) -> Result<Vec<Caller>, Failure> {
-    let settings = |index| Settings {
-        audio: Some(Direction::SendRecv),
-        video: Some(Direction::SendRecv),
-        codec: material::CODEC,
-        source: Source::Synthetic {
-            index,
-            grain: true,
-            voice: Voice { frequency: frequency(index), amplitude: 0.25, speech: Speech::Always },
-        },
-        receive: Receive::Count,
-        width: material::SIZE.0,
-        height: material::SIZE.1,
-        fps: 30,
-        bitrate: material::BITRATE,
-        jitter: Duration::from_millis(40),
-        relay: None,
-        gathering: Duration::from_millis(500),
-        wrong_fingerprint: false,
+    let settings = |index| {
+        let voice = Voice { frequency: frequency(index), amplitude: 0.25, speech: Speech::Always };
+        Settings {
+            codec: material::CODEC,
+            receive: Receive::Count,
+            width: material::SIZE.0,
+            height: material::SIZE.1,
+            bitrate: material::BITRATE,
+            ..Settings::new(Source::Synthetic { index, grain: true, voice })
+        }
     };
     (0..participants)
         .map(|index| {

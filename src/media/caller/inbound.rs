@@ -13,7 +13,9 @@ use gstreamer_video::prelude::*;
 use tokio::sync::broadcast;
 
 use super::{CallError, Receive, element, host_time};
+use crate::media::clock::RoomClock;
 use crate::media::insides::{hasten_feedback, set_rtcp_interval};
+use crate::media::keyframe_requests;
 use crate::media::template::Templates;
 use crate::probe::SAMPLE_RATE;
 use crate::probe::picture::{Picture, Plane};
@@ -188,6 +190,16 @@ impl Inbound {
         };
         self.count_received(pad, video);
         let branch = templates.bin(template, &[], true)?;
+        if let Ok(decoder) = element::<gst::Element>(&branch, "decoder") {
+            let frames = decoder.static_pad("sink").ok_or(CallError::Missing("the decoder's sink pad"))?;
+            let packets = branch.static_pad("sink").ok_or(CallError::Missing("sink pad"))?;
+            let track = pad.downgrade();
+            keyframe_requests::watch(&packets, &frames, RoomClock::start(), move || {
+                if let Some(track) = track.upgrade() {
+                    track.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+                }
+            });
+        }
         if let Ok(sink) = element::<gst_app::AppSink>(&branch, "out") {
             let weak = Arc::downgrade(self);
             let new_sample = move |sink: &gst_app::AppSink| {

@@ -112,6 +112,28 @@ pub struct Settings {
     pub wrong_fingerprint: bool,
 }
 
+impl Settings {
+    /// A caller as it usually is: it sends and receives sound and pictures, 640x360 at 30 in VP8 with 600 kbit/s, and
+    /// decodes what comes.
+    pub fn new(source: Source) -> Self {
+        Self {
+            audio: Some(Direction::SendRecv),
+            video: Some(Direction::SendRecv),
+            codec: Codec::Vp8,
+            source,
+            receive: Receive::Decode,
+            width: 640,
+            height: 360,
+            fps: 30,
+            bitrate: 600_000,
+            jitter: Duration::from_millis(40),
+            relay: None,
+            gathering: Duration::from_millis(500),
+            wrong_fingerprint: false,
+        }
+    }
+}
+
 /// Why a call does not come about or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {

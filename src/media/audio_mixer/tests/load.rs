@@ -1,6 +1,6 @@
-//! A full room: 25 voices that come and go, and what a tick costs.
+//! A full room: 25 voices that come and go.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::room::{Ear, Room, Sender};
 use super::sound::{amplitude, db, tone_frame};
@@ -120,54 +120,4 @@ fn a_muted_voice_is_not_heard_and_does_not_speak() {
     let level = db(amplitude(&heard[5 * FRAME_SAMPLES..], 440.0) / 0.3);
     assert!(level < -80.0, "{level:.1} dB");
     assert!(room.mixing.view().speaking.is_empty());
-}
-
-/// Not a test of anything but time: `cargo test --release -- --ignored --nocapture the_cost_of_a_tick`.
-#[test]
-#[ignore = "measures"]
-fn the_cost_of_a_tick() {
-    for (voices, lossy) in [4, 9, 16, 25].into_iter().flat_map(|voices| [(voices, false), (voices, true)]) {
-        let mut room = Room::new();
-        room.mixing.protect(lossy);
-        let mut peers: Vec<(Sender, Ear)> =
-            (0..voices).map(|n| (Sender::join(&mut room, peer(n)), Ear::join(&mut room, peer(n)))).collect();
-        let _silent = Ear::join(&mut room, peer(99));
-        let mut spent = Duration::ZERO;
-        for tick in 0..300 {
-            for (n, (sender, ear)) in peers.iter_mut().enumerate() {
-                let packet = sender.say(&tone_frame(hz(n), 0.05, tick * FRAME_SAMPLES));
-                sender.send(room.now, packet);
-                ear.packets();
-            }
-            let begin = Instant::now();
-            room.tick();
-            spent += begin.elapsed();
-        }
-        let tick = spent / 300;
-        println!(
-            "{voices} voices that speak, protected {lossy}: {tick:?} a tick, {:.1} % of a core",
-            tick.as_secs_f64() / 0.02 * 100.0
-        );
-    }
-}
-
-/// The same for the encoder alone: what its complexity costs.
-#[test]
-#[ignore = "measures"]
-fn the_cost_of_an_encode() {
-    for complexity in [0, 3, 5, 7, 9, 10] {
-        for fec in [true, false] {
-            let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Audio).unwrap();
-            encoder.set_bitrate(opus::Bitrate::Bits(48_000)).unwrap();
-            encoder.set_complexity(complexity).unwrap();
-            encoder.set_inband_fec(fec).unwrap();
-            encoder.set_packet_loss_perc(10).unwrap();
-            let mut speech = super::sound::Speech::default();
-            let frames: Vec<_> = (0..500).map(|_| speech.frame()).collect();
-            let begin = Instant::now();
-            let bytes: usize = frames.iter().map(|frame| encoder.encode_vec_float(frame, 1275).unwrap().len()).sum();
-            let each = begin.elapsed() / 500;
-            println!("complexity {complexity}, FEC {fec}: {each:?} a frame, {} kbit/s", bytes * 8 / 10_000);
-        }
-    }
 }
