@@ -140,7 +140,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
             ConnectionEvent::Disconnected => {
                 Some(if self.line.is_connected() { CloseReason::Vanished } else { CloseReason::NotConnected })
             }
-            // A browser says it when its page is closed.
+            // Firefox says it when the connection is closed; Chromium goes without a word.
             ConnectionEvent::Goodbye => Some(CloseReason::Left),
             ConnectionEvent::Failed { detail } => {
                 tracing::warn!(detail, "the transport failed");

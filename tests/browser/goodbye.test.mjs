@@ -1,5 +1,5 @@
 // A player with nothing but WHEP knows at once that the server has ended it: RTCDtlsTransport is closed, long before ICE
-// tells by its silence.
+// tells by its silence. And the server knows at once that a player has closed that says so there and nothing over HTTP.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,7 +10,8 @@ import { Server } from './support/server.mjs';
 
 const AT_ONCE_MS = 2000;
 
-for (const [name, start] of [['Chromium', chromium], ['Firefox', firefox]]) {
+// Firefox says goodbye when a connection is closed, Chromium goes without a word.
+for (const [name, start, says] of [['Chromium', chromium, false], ['Firefox', firefox, true]]) {
   test(`${name} knows at once that its WHEP session is over`, { timeout: 90_000 }, async (t) => {
     const server = await Server.forTest(t);
     const page = await start(t, server);
@@ -28,6 +29,12 @@ for (const [name, start] of [['Chromium', chromium], ['Firefox', firefox]]) {
     await eventually('DTLS is closed', async () => (await states()).at(-1) === 'closed', AT_ONCE_MS);
     // It was not the silence.
     assert.deepEqual(await states(), ['connected', 'connected', 'closed']);
+
+    if (!says) return;
+    await page.evaluate(watch, '/whep/studio');
+    await eventually('it watches again', async () => (await states()).join() === 'connected,connected');
+    await page.evaluate(() => window.player.close());
+    await eventually('it is gone', async () => (await server.room('studio')).viewers.length === 0, AT_ONCE_MS);
   });
 }
 

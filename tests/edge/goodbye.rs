@@ -39,7 +39,7 @@ fn who_is_removed_knows_it_at_once() {
     let viewers = room.viewers.iter().map(|one| (&one.name, one.id));
     let ids: HashMap<_, _> = viewers.chain(room.participants.iter().map(|one| (&one.name, one.id))).collect();
     for (bot, what) in [(&removed, "a viewer by WHEP"), (&guest, "a participant by WHIP")] {
-        let path = format!("/api/rooms/edge/participants/{}", ids[&bot.config().name]);
+        let path = format!("/api/rooms/studio/participants/{}", ids[&bot.config().name]);
         let start = Instant::now();
         assert_eq!(server.program.ask("DELETE", &path, &[], b"").status, 204);
         knows(bot, start, &format!("{what} knows that it is removed"));
@@ -59,8 +59,8 @@ fn who_watches_knows_the_rooms_end_at_once() {
     server.room_of(1);
     server.leave(publisher);
     assert!(!viewer.ended(), "the room waits for another one");
-    server.room_where(PATIENCE, "nobody is left", |room| room.participants.is_empty());
-    eventually(PATIENCE, "the room ends", || server.room().is_none().then_some(()));
+    server.room_where("nobody is left", |room| room.participants.is_empty());
+    eventually(PATIENCE, "the room ends", || server.try_room().is_none().then_some(()));
     knows(&viewer, Instant::now(), "a viewer knows that the room has ended");
     drop(viewer);
     server.end();
