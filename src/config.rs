@@ -28,6 +28,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
+    /// Origins (`https://host`) whose pages may open WebSockets, besides the server's own.
+    pub origins: Vec<String>,
     /// Overrides embedded pipelines, file by file.
     pub pipelines: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -147,6 +149,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            origins: Vec::new(),
             pipelines: None,
             log_format: LogFormat::Text,
             log: "info".to_owned(),

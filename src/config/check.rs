@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::{Audio, Config, Ice, Limits, Rendition};
+use super::{Audio, Config, Ice, Limits, Rendition, Server};
 
 /// Canvas and renditions, in pixels, even: 4:2:0 pictures have half as many chroma samples each way.
 const SIZES: RangeInclusive<u32> = 16..=4096;
@@ -38,6 +38,7 @@ type Checked = Result<(), InvalidConfig>;
 impl Config {
     /// Finds the first thing that is wrong.
     pub fn check(&self) -> Checked {
+        server(&self.server)?;
         ice(&self.ice)?;
         size("video.width", self.video.width)?;
         size("video.height", self.video.height)?;
@@ -46,6 +47,16 @@ impl Config {
         ladder(&self.renditions)?;
         limits(&self.limits)
     }
+}
+
+/// As browsers send them: scheme, host and port, nothing behind.
+fn server(server: &Server) -> Checked {
+    for origin in &server.origins {
+        let host = ["https://", "http://"].iter().find_map(|scheme| origin.strip_prefix(scheme)).unwrap_or_default();
+        let plain = host.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'@' | b'*'));
+        require(!host.is_empty() && plain, "server.origins", format!("{origin:?} is not https://host[:port]"))?;
+    }
+    Ok(())
 }
 
 fn ice(ice: &Ice) -> Checked {
@@ -182,6 +193,16 @@ mod tests {
         for url in ["stun:", "http://x", "stun:a b", "stun:a>; rel=x", "stun:é"] {
             assert!(refused(|c| c.ice.stun = vec![url.into()]).starts_with("ice.stun: "), "{url}");
         }
+    }
+
+    #[test]
+    fn origins_are_bare() {
+        for origin in ["meet.example.org", "https://", "https://meet.example.org/", "https://*", "null"] {
+            assert!(refused(|c| c.server.origins = vec![origin.into()]).starts_with("server.origins: "), "{origin}");
+        }
+        let mut config = Config::default();
+        config.server.origins = vec!["https://meet.example.org".into(), "http://[::1]:3000".into()];
+        assert_eq!(config.check(), Ok(()));
     }
 
     #[test]

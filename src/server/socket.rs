@@ -18,6 +18,7 @@ use warp::ws::{Message, WebSocket, Ws};
 
 use super::app::{App, with};
 use super::conversation::{Conversation, End};
+use super::origin;
 use super::problem::{Kind, Problem};
 use super::request::{Request, request, room};
 use crate::control::Refusal;
@@ -49,6 +50,7 @@ fn open(segment: &str, ws: Option<Ws>, app: Arc<App>, request: &Request) -> Resu
             _ => request.other_method("GET, OPTIONS"),
         };
     };
+    origin::check(&request.headers, &app.config.server.origins)?;
     if app.is_stopping() {
         return Err(Refusal::Stopping.into());
     }

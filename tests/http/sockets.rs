@@ -6,7 +6,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::OFFER;
@@ -185,6 +186,32 @@ async fn sockets_are_told_that_the_server_stops() {
         assert_eq!(socket.close_code().await, 1001);
     }
     assert_eq!(program.ended().code(), Some(0));
+}
+
+/// What a handshake from a page of this origin is answered with.
+async fn handshake(program: &Program, origin: &str) -> Result<(), (u16, Value)> {
+    let mut request = format!("ws://{}/ws/demo", program.address).into_client_request().unwrap();
+    request.headers_mut().insert("origin", origin.parse().unwrap());
+    match connect_async(request).await {
+        Ok(_) => Ok(()),
+        Err(Error::Http(answer)) => {
+            let document = serde_json::from_slice(answer.body().as_deref().unwrap()).unwrap();
+            Err((answer.status().as_u16(), document))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_get_no_socket() {
+    let program = Program::start(&["server.origins=https://meet.example.org"]);
+    for own in [&format!("http://{}", program.address), "https://meet.example.org"] {
+        assert_eq!(handshake(&program, own).await, Ok(()), "{own}");
+    }
+    for foreign in ["https://evil.example", "http://127.0.0.1", "http://meet.example.org", "null"] {
+        let (status, document) = handshake(&program, foreign).await.unwrap_err();
+        assert_eq!((status, &document["type"]), (403, &json!("urn:tessera:problem:foreign-origin")), "{foreign}");
+    }
 }
 
 #[tokio::test]
