@@ -51,8 +51,8 @@ pub struct Overrides {
 
 #[derive(Debug, Args)]
 pub struct ServeFlags {
-    /// Address and port of HTTP [default: 127.0.0.1:8080] [key: server.listen, env: TESSERA_SERVER_LISTEN]
-    #[arg(long, value_name = "ADDR", env = "TESSERA_LISTEN")]
+    /// Address and port of HTTP [default: 127.0.0.1:8080] [key: server.listen, env: TESSERA_LISTEN]
+    #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
     /// The server's address behind 1:1 NAT [key: ice.public_address, env: TESSERA_ICE_PUBLIC_ADDRESS]
     #[arg(long, value_name = "IP")]

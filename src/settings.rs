@@ -4,6 +4,7 @@
 //! `video.fps` is `fps` in the file's `[video]`, `TESSERA_VIDEO_FPS` in the environment and `--set video.fps=…` on the
 //! command line. There, lists are words with commas between them or TOML arrays.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,11 @@ use toml::{Table, Value};
 use crate::config::{Config, Ice, InvalidConfig, Server};
 
 const PREFIX: &str = "TESSERA_";
-/// Variables with the prefix that are no keys: flags that the command line reads itself, the bots' arguments, and what the
-/// scripts and tests tell each other.
-const OTHER: [&str; 4] = ["TESSERA_CONFIG", "TESSERA_LISTEN", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
+/// Short names of keys.
+const SHORT: [(&str, &str); 1] = [("TESSERA_LISTEN", "server.listen")];
+/// Variables with the prefix that are no keys: the one that the command line reads itself, the bots' arguments, and what
+/// the scripts and tests tell each other.
+const OTHER: [&str; 3] = ["TESSERA_CONFIG", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
 const OTHER_PREFIXES: [&str; 2] = ["TESSERA_BOTS_", "TESSERA_TEST_"];
 
 /// Why there is no configuration.
@@ -66,6 +69,8 @@ fn combine(
             merge(&shape, &mut merged, setting)?;
         }
     }
+    // In an order, so that of a key's two names it is always the same that counts: the whole one, which is the later.
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
     for (variable, text) in environment {
         if let Some(key) = key_of_variable(&shape, &variable)? {
             merge(&shape, &mut merged, of_text(&shape, variable, key, &text)?)?;
@@ -137,7 +142,8 @@ fn key_of_variable(shape: &Table, name: &str) -> Result<Option<String>, Settings
     if !name.starts_with(PREFIX) || other {
         return Ok(None);
     }
-    let key = keys(shape).find(|key| variable(key) == name);
+    let short = SHORT.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+    let key = short.or_else(|| keys(shape).find(|key| variable(key) == name));
     key.map(Some)
         .ok_or_else(|| SettingsError::UnknownKey { origin: "the environment".to_owned(), key: name.to_owned() })
 }
@@ -261,6 +267,19 @@ mod tests {
         let environment = [("TESSERA_VIDEO_FPS", "25"), ("TESSERA_VIDEO_WIDTH", "800"), ("PATH", "/bin")];
         let config = load_text(text, &environment, &[("video.fps", "50")]).unwrap();
         assert_eq!((config.video.height, config.video.width, config.video.fps), (360, 800, 50));
+    }
+
+    #[test]
+    fn the_short_name_of_a_variable_is_a_variable() {
+        let (short, whole) = (("TESSERA_LISTEN", "127.0.0.1:1"), ("TESSERA_SERVER_LISTEN", "127.0.0.1:2"));
+        let port = |text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]| {
+            load_text(text, environment, flags).unwrap().server.listen.port()
+        };
+        assert_eq!(port("[server]\nlisten = \"127.0.0.1:3\"", &[short], &[]), 1);
+        assert_eq!(port("", &[short], &[("server.listen", "127.0.0.1:4")]), 4);
+        assert_eq!((port("", &[short, whole], &[]), port("", &[whole, short], &[])), (2, 2));
+        let error = load_text("", &[("TESSERA_LISTEN", "here")], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("TESSERA_LISTEN: server.listen: "), "{error}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! A configuration that cannot be used ends the program at once, and the message names the key.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use crate::program::tessera;
 
 #[track_caller]
@@ -20,6 +23,25 @@ fn mistakes_are_named() {
     assert!(refused(&["serve", "--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml cannot be read"));
     assert!(refused(&["serve"], &[("TESSERA_CONFIG", "/nonexistent.toml")]).contains("cannot be read"));
     assert!(serve("server.log=a=b=c").contains("server.log"));
+}
+
+/// Where the server listens with these arguments and variables, as it says itself.
+fn listens(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut server = tessera(arguments).envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    address.expect("the server says where it listens")
+}
+
+#[test]
+fn the_command_line_goes_before_the_short_variable() {
+    let listen = ("TESSERA_LISTEN", "127.0.0.2:0");
+    assert!(listens(&["serve"], &[listen]).starts_with("127.0.0.2:"));
+    assert!(listens(&["serve", "--set", "server.listen=127.0.0.3:0"], &[listen]).starts_with("127.0.0.3:"));
+    assert!(listens(&["serve", "--listen", "127.0.0.3:0"], &[listen]).starts_with("127.0.0.3:"));
+    assert!(refused(&["serve"], &[("TESSERA_LISTEN", "nowhere")]).contains("TESSERA_LISTEN: server.listen: "));
 }
 
 #[test]
