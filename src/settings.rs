@@ -65,7 +65,7 @@ fn combine(
     let shape = shape();
     let mut merged = Table::new();
     if let Some((file, text)) = file {
-        for setting in of_file(file, text)? {
+        for setting in of_file(&shape, file, text)? {
             merge(&shape, &mut merged, setting)?;
         }
     }
@@ -115,7 +115,7 @@ fn at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
-fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
+fn of_file(shape: &Table, file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -125,7 +125,9 @@ fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
     let mut settings = Vec::new();
     for (section, value) in table {
         match value {
-            Value::Table(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
+            // Without keys it sets nothing, but its name may be wrong as well.
+            Value::Table(keys) if keys.is_empty() && shape.get(&section).is_some_and(Value::is_table) => {}
+            Value::Table(keys) if !keys.is_empty() => settings.extend(keys.into_iter().map(|(key, value)| Setting {
                 origin: origin.clone(),
                 key: format!("{section}.{key}"),
                 value,
@@ -312,6 +314,9 @@ mod tests {
         };
         assert_eq!(error("[video]\ncolour = 1", &[], &[]), "test.toml: there is no key video.colour");
         assert_eq!(error("[vidoe]\nfps = 1", &[], &[]), "test.toml: there is no key vidoe.fps");
+        assert_eq!(error("[vidoe]", &[], &[]), "test.toml: there is no key vidoe");
+        assert!(error("[renditions]", &[], &[]).starts_with("test.toml: renditions: invalid type"));
+        assert!(load_text("[video]", &[], &[]).is_ok());
         assert_eq!(error("fps = 1", &[], &[]), "test.toml: there is no key fps");
         assert_eq!(error("video = 1", &[], &[]), "test.toml: there is no key video");
         assert!(error("[video]\nfps = \"x\"", &[], &[]).starts_with("test.toml: video.fps: invalid type"));
