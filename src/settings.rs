@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Config, Ice, InvalidConfig, Server};
+use crate::config::{Bots, Config, Ice, InvalidConfig, Server};
 
 const PREFIX: &str = "TESSERA_";
 /// Short names of keys.
 const SHORT: [(&str, &str); 1] = [("TESSERA_LISTEN", "server.listen")];
-/// Variables with the prefix that are no keys: the one that the command line reads itself, the bots' arguments, and what
-/// the scripts and tests tell each other.
+/// Variables with the prefix that are no keys: the one that the command line reads itself, and what the scripts
+/// and tests tell each other.
 const OTHER: [&str; 3] = ["TESSERA_CONFIG", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
-const OTHER_PREFIXES: [&str; 2] = ["TESSERA_BOTS_", "TESSERA_TEST_"];
+const OTHER_PREFIX: &str = "TESSERA_TEST_";
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,7 @@ fn shape() -> Table {
             public_address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             ..Ice::default()
         },
+        bots: Bots { video: Some(PathBuf::new()), seconds: Some(0), ..Bots::default() },
         ..Config::default()
     };
     Table::try_from(full).expect("a configuration is made of tables, texts, numbers and lists")
@@ -140,7 +141,7 @@ fn of_file(shape: &Table, file: &Path, text: &str) -> Result<Vec<Setting>, Setti
 
 /// The key that a variable of the environment sets; `None` for those that are none of our business.
 fn key_of_variable(shape: &Table, name: &str) -> Result<Option<String>, SettingsError> {
-    let other = OTHER.contains(&name) || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let other = OTHER.contains(&name) || name.starts_with(OTHER_PREFIX);
     if !name.starts_with(PREFIX) || other {
         return Ok(None);
     }
@@ -217,6 +218,7 @@ fn insert(table: &mut Table, key: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Size;
 
     const DOCUMENTED: &str = include_str!("../assets/tessera.toml");
 
@@ -295,7 +297,8 @@ mod tests {
             ("TESSERA_VIDEO_FIT", "fit"),
             ("TESSERA_RENDITIONS", "[{ name = \"only\", width = 640, height = 360, fps = 25, bitrate = 400000 }]"),
             ("TESSERA_TEST_ANYTHING", "is the tests' own"),
-            ("TESSERA_BOTS_COUNT", "is the bots' own"),
+            ("TESSERA_BOTS_SIZE", "320x180"),
+            ("TESSERA_BOTS_SECONDS", "9"),
             ("TESSERA_CONFIG", "is read elsewhere"),
         ];
         let config = load_text("", &environment, &[]).unwrap();
@@ -304,6 +307,7 @@ mod tests {
         assert_eq!(config.ice.turn, ["turn:c.example?transport=udp"]);
         assert_eq!(config.ice.turn_secret.as_deref(), Some("north"));
         assert_eq!(config.renditions[0].name, "only");
+        assert_eq!((config.bots.size, config.bots.seconds), (Size { width: 320, height: 180 }, Some(9)));
         assert_eq!(config.audio.gate_dbfs, -50.5);
     }
 
@@ -324,6 +328,10 @@ mod tests {
         assert_eq!(
             error("", &[("TESSERA_VIDEO_COLOR", "1")], &[]),
             "the environment: there is no key TESSERA_VIDEO_COLOR"
+        );
+        assert_eq!(
+            error("", &[("TESSERA_BOTS_COLOUR", "1")], &[]),
+            "the environment: there is no key TESSERA_BOTS_COLOUR"
         );
         assert!(
             error("", &[("TESSERA_VIDEO_FPS", "x")], &[]).starts_with("TESSERA_VIDEO_FPS: video.fps: invalid digit")

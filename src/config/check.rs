@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::{Audio, Config, Ice, Limits, Rendition, Server};
+use super::{Audio, Bots, Config, Ice, Limits, Rendition, Server};
 
 /// Canvas and renditions, in pixels, even: 4:2:0 pictures have half as many chroma samples each way.
 const SIZES: RangeInclusive<u32> = 16..=4096;
@@ -45,7 +45,8 @@ impl Config {
         within("video.fps", self.video.fps, &FRAME_RATES)?;
         audio(&self.audio)?;
         ladder(&self.renditions)?;
-        limits(&self.limits)
+        limits(&self.limits)?;
+        bots(&self.bots)
     }
 }
 
@@ -125,6 +126,15 @@ fn limits(limits: &Limits) -> Checked {
     within("limits.linger", limits.linger, &LINGER)
 }
 
+fn bots(bots: &Bots) -> Checked {
+    let web = bots.server.starts_with("http://") || bots.server.starts_with("https://");
+    require(web, "bots.server", format!("{:?} is not http://host[:port]", bots.server))?;
+    size("bots.size", bots.size.width)?;
+    size("bots.size", bots.size.height)?;
+    within("bots.fps", bots.fps, &FRAME_RATES)?;
+    within("bots.bitrate", bots.bitrate, &VIDEO_BITRATES)
+}
+
 fn size(key: impl Into<String>, pixels: u32) -> Checked {
     let key = key.into();
     within(key.clone(), pixels, &SIZES)?;
@@ -193,6 +203,13 @@ mod tests {
         for url in ["stun:", "http://x", "stun:a b", "stun:a>; rel=x", "stun:é"] {
             assert!(refused(|c| c.ice.stun = vec![url.into()]).starts_with("ice.stun: "), "{url}");
         }
+    }
+
+    #[test]
+    fn bots_send_what_can_be_encoded() {
+        assert_eq!(refused(|c| c.bots.size.width = 641), "bots.size: is 641, which is odd");
+        assert_eq!(refused(|c| c.bots.fps = 0), "bots.fps: is 0, not within 1 to 60");
+        assert!(refused(|c| c.bots.server = "demo".into()).starts_with("bots.server: \"demo\" is not http"));
     }
 
     #[test]
