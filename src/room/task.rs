@@ -158,6 +158,19 @@ impl RoomHandle {
     }
 }
 
+#[cfg(test)]
+impl RoomHandle {
+    /// A room that hangs: it takes messages and answers none.
+    pub(super) fn hanging() -> Self {
+        let (mailbox, mail) = mpsc::channel(MAILBOX);
+        tokio::spawn(async move {
+            let _mail = mail;
+            std::future::pending::<()>().await;
+        });
+        Self { mailbox, ended: Arc::default() }
+    }
+}
+
 struct RoomTask {
     id: RoomId,
     created: u64,
