@@ -87,7 +87,8 @@ async fn delete(id: &SessionId, app: &App) -> Result<Response, Problem> {
 
 fn find(id: &SessionId, app: &App) -> Result<Owned, Problem> {
     let owned = app.sessions.get(id).ok_or_else(no_session)?;
-    observe::in_room(&owned.room, Some(owned.peer));
+    observe::room(&owned.room);
+    observe::participant(owned.peer);
     Ok(owned)
 }
 
