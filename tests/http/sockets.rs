@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::OFFER;
+use crate::eventually::eventually;
 use crate::program::{PATIENCE, Program};
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -139,6 +142,32 @@ async fn a_message_over_the_limit_ends_the_line() {
     assert_eq!(socket.complaint().await, "too-large");
     socket.say(json!({ "type": "join", "sdp": "x".repeat(5000) })).await;
     assert_eq!(socket.close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn each_way_to_be_wrong_has_its_code() {
+    let program = Program::start(&[]);
+    let text = |payload: &'static [u8]| Frame::message(payload, OpCode::Data(Data::Text), true);
+    let mut reserved = text(b"{}");
+    reserved.header_mut().rsv1 = true;
+    for (frame, code) in [(reserved, 1002), (text(&[0xff]), 1007)] {
+        let (mut socket, _) = Socket::open(&program, "/ws/demo").await;
+        socket.0.send(Message::Frame(frame)).await.unwrap();
+        assert_eq!(socket.close_code().await, code);
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_breaks_is_no_wrong_message() {
+    let mut program = Program::start(&[]);
+    let (socket, _) = Socket::open(&program, "/ws/demo").await;
+    drop(socket);
+    eventually(PATIENCE, "the server notices", || {
+        program.get("/metrics").text().contains("tessera_websockets 0").then_some(())
+    });
+    program.signal("TERM");
+    program.ended();
+    assert!(program.log().contains("WebSocket ended end=Gone"));
 }
 
 #[tokio::test]
