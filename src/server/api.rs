@@ -50,7 +50,7 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let participant = participant.then(|room, id, app, request| respond(remove(room, id, app, request)));
     let mute = warp::path!("api" / "rooms" / String / "participants" / String / "mute").and(shared());
     let mute = mute.then(|room, id, app, request| respond(set_muted(room, id, app, request)));
-    let rendition = warp::path!("api" / "rooms" / String / "peers" / String / "rendition").and(shared());
+    let rendition = warp::path!("api" / "rooms" / String / "participants" / String / "rendition").and(shared());
     let rendition = rendition.then(|room, id, app, request| respond(set_rendition(room, id, app, request)));
     rooms.or(one).unify().or(snapshot).unify().or(participant).unify().or(mute).unify().or(rendition).unify().boxed()
 }
