@@ -24,17 +24,24 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /usr/local/lib/tessera \
     && useradd --uid 10001 --home-dir /var/lib/tessera --create-home --shell /usr/sbin/nologin tessera
 COPY --from=build /out/tessera /usr/local/bin/tessera
+COPY <<EOF /etc/tessera/tessera.toml
+[server]
+listen = "0.0.0.0:8080"
+EOF
 
 USER tessera
 WORKDIR /var/lib/tessera
+# A file, not the server's own variable: that would beat the configuration that is mounted over this one.
 ENV GST_REGISTRY=/var/lib/tessera/gstreamer-registry.bin \
-    TESSERA_LISTEN=0.0.0.0:8080
+    TESSERA_CONFIG=/etc/tessera/tessera.toml
 # Proves that every element is here, and leaves GStreamer's registry behind, so that a start need not scan the plugins.
 RUN tessera pipelines check
 
 EXPOSE 8080/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD curl --silent --fail --output /dev/null "http://127.0.0.1:${TESSERA_LISTEN##*:}/healthz"
+    CMD listen=${TESSERA_LISTEN:-$(sed -n 's/^ *listen *= *"\(.*\)".*/\1/p' "$TESSERA_CONFIG")}; \
+        listen=${listen:-127.0.0.1:8080}; \
+        curl --silent --fail --output /dev/null "http://127.0.0.1:${listen##*:}/healthz"
 ENTRYPOINT ["tessera"]
 CMD ["serve"]

@@ -1,6 +1,7 @@
 //! The configuration's values. `assets/tessera.toml` documents every key; [`crate::settings`] puts a configuration together
 //! from that file's like, the environment and the command line.
 
+mod bots;
 mod check;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use bots::{Bots, Size, When};
 pub use check::InvalidConfig;
 
 /// Everything that can be configured, checked.
@@ -21,6 +23,7 @@ pub struct Config {
     /// The ladder, from the best to the smallest.
     pub renditions: Vec<Rendition>,
     pub limits: Limits,
+    pub bots: Bots,
 }
 
 /// The HTTP side.
@@ -28,6 +31,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
+    /// Origins (`https://host`) whose pages may open WebSockets, besides the server's own.
+    pub origins: Vec<String>,
     /// Overrides embedded pipelines, file by file.
     pub pipelines: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -139,6 +144,7 @@ impl Default for Config {
                 rendition("low", 320, 180, 15, 150_000),
             ],
             limits: Limits::default(),
+            bots: Bots::default(),
         }
     }
 }
@@ -147,6 +153,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            origins: Vec::new(),
             pipelines: None,
             log_format: LogFormat::Text,
             log: "info".to_owned(),

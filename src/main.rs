@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use tessera::bots::{BotsArgs, BotsError};
-use tessera::cli::{Cli, PipelinesFlags, ServeFlags, Task};
+use tessera::bots::BotsError;
+use tessera::cli::{BotsFlags, Cli, PipelinesFlags, ServeFlags, Task};
 use tessera::config::{Config, LogFormat, Server};
 use tessera::media::Templates;
 use tessera::pipelines::PipelinesError;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     tessera::allocator::settle();
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
-        Task::Bots(arguments) => bots(arguments),
+        Task::Bots(flags) => bots(flags),
         Task::Pipelines(flags) => pipelines(flags),
     };
     match result {
@@ -74,10 +74,11 @@ fn serve(flags: ServeFlags) -> Result<(), Failure> {
     result
 }
 
-fn bots(arguments: BotsArgs) -> Result<(), Failure> {
-    log_to_stderr(&Server::default())?;
+fn bots(flags: BotsFlags) -> Result<(), Failure> {
+    let config = flags.load()?;
+    log_to_stderr(&config.server)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
-    let result = runtime.block_on(tessera::bots::run(arguments));
+    let result = runtime.block_on(tessera::bots::run(config.bots, config.server.pipelines.as_deref()));
     runtime.shutdown_timeout(RUNTIME_DEADLINE);
     Ok(result?)
 }

@@ -4,19 +4,22 @@
 //! `video.fps` is `fps` in the file's `[video]`, `TESSERA_VIDEO_FPS` in the environment and `--set video.fps=…` on the
 //! command line. There, lists are words with commas between them or TOML arrays.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Config, Ice, InvalidConfig, Server};
+use crate::config::{Bots, Config, Ice, InvalidConfig, Server};
 
 const PREFIX: &str = "TESSERA_";
-/// Variables with the prefix that are no keys: flags that the command line reads itself, the bots' arguments, and what the
-/// scripts and tests tell each other.
-const OTHER: [&str; 4] = ["TESSERA_CONFIG", "TESSERA_LISTEN", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
-const OTHER_PREFIXES: [&str; 2] = ["TESSERA_BOTS_", "TESSERA_TEST_"];
+/// Short names of keys.
+const SHORT: [(&str, &str); 1] = [("TESSERA_LISTEN", "server.listen")];
+/// Variables with the prefix that are no keys: the one that the command line reads itself, and what the scripts
+/// and tests tell each other.
+const OTHER: [&str; 3] = ["TESSERA_CONFIG", "TESSERA_BIN", "TESSERA_GATEWAY_PID"];
+const OTHER_PREFIX: &str = "TESSERA_TEST_";
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +65,12 @@ fn combine(
     let shape = shape();
     let mut merged = Table::new();
     if let Some((file, text)) = file {
-        for setting in of_file(file, text)? {
+        for setting in of_file(&shape, file, text)? {
             merge(&shape, &mut merged, setting)?;
         }
     }
+    // In an order, so that of a key's two names it is always the same that counts: the whole one, which is the later.
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
     for (variable, text) in environment {
         if let Some(key) = key_of_variable(&shape, &variable)? {
             merge(&shape, &mut merged, of_text(&shape, variable, key, &text)?)?;
@@ -97,6 +102,7 @@ fn shape() -> Table {
             public_address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             ..Ice::default()
         },
+        bots: Bots { video: Some(PathBuf::new()), seconds: Some(0), ..Bots::default() },
         ..Config::default()
     };
     Table::try_from(full).expect("a configuration is made of tables, texts, numbers and lists")
@@ -110,7 +116,7 @@ fn at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
-fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
+fn of_file(shape: &Table, file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -120,7 +126,9 @@ fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
     let mut settings = Vec::new();
     for (section, value) in table {
         match value {
-            Value::Table(keys) => settings.extend(keys.into_iter().map(|(key, value)| Setting {
+            // Without keys it sets nothing, but its name may be wrong as well.
+            Value::Table(keys) if keys.is_empty() && shape.get(&section).is_some_and(Value::is_table) => {}
+            Value::Table(keys) if !keys.is_empty() => settings.extend(keys.into_iter().map(|(key, value)| Setting {
                 origin: origin.clone(),
                 key: format!("{section}.{key}"),
                 value,
@@ -133,11 +141,12 @@ fn of_file(file: &Path, text: &str) -> Result<Vec<Setting>, SettingsError> {
 
 /// The key that a variable of the environment sets; `None` for those that are none of our business.
 fn key_of_variable(shape: &Table, name: &str) -> Result<Option<String>, SettingsError> {
-    let other = OTHER.contains(&name) || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let other = OTHER.contains(&name) || name.starts_with(OTHER_PREFIX);
     if !name.starts_with(PREFIX) || other {
         return Ok(None);
     }
-    let key = keys(shape).find(|key| variable(key) == name);
+    let short = SHORT.iter().find(|(short, _)| *short == name).map(|(_, key)| (*key).to_owned());
+    let key = short.or_else(|| keys(shape).find(|key| variable(key) == name));
     key.map(Some)
         .ok_or_else(|| SettingsError::UnknownKey { origin: "the environment".to_owned(), key: name.to_owned() })
 }
@@ -209,6 +218,7 @@ fn insert(table: &mut Table, key: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Size;
 
     const DOCUMENTED: &str = include_str!("../assets/tessera.toml");
 
@@ -264,6 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn the_short_name_of_a_variable_is_a_variable() {
+        let (short, whole) = (("TESSERA_LISTEN", "127.0.0.1:1"), ("TESSERA_SERVER_LISTEN", "127.0.0.1:2"));
+        let port = |text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]| {
+            load_text(text, environment, flags).unwrap().server.listen.port()
+        };
+        assert_eq!(port("[server]\nlisten = \"127.0.0.1:3\"", &[short], &[]), 1);
+        assert_eq!(port("", &[short], &[("server.listen", "127.0.0.1:4")]), 4);
+        assert_eq!((port("", &[short, whole], &[]), port("", &[whole, short], &[])), (2, 2));
+        let error = load_text("", &[("TESSERA_LISTEN", "here")], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("TESSERA_LISTEN: server.listen: "), "{error}");
+    }
+
+    #[test]
     fn every_kind_of_value_can_be_set_by_text() {
         let environment = [
             ("TESSERA_SERVER_LISTEN", "[::1]:9000"),
@@ -274,7 +297,8 @@ mod tests {
             ("TESSERA_VIDEO_FIT", "fit"),
             ("TESSERA_RENDITIONS", "[{ name = \"only\", width = 640, height = 360, fps = 25, bitrate = 400000 }]"),
             ("TESSERA_TEST_ANYTHING", "is the tests' own"),
-            ("TESSERA_BOTS_COUNT", "is the bots' own"),
+            ("TESSERA_BOTS_SIZE", "320x180"),
+            ("TESSERA_BOTS_SECONDS", "9"),
             ("TESSERA_CONFIG", "is read elsewhere"),
         ];
         let config = load_text("", &environment, &[]).unwrap();
@@ -283,6 +307,7 @@ mod tests {
         assert_eq!(config.ice.turn, ["turn:c.example?transport=udp"]);
         assert_eq!(config.ice.turn_secret.as_deref(), Some("north"));
         assert_eq!(config.renditions[0].name, "only");
+        assert_eq!((config.bots.size, config.bots.seconds), (Size { width: 320, height: 180 }, Some(9)));
         assert_eq!(config.audio.gate_dbfs, -50.5);
     }
 
@@ -293,6 +318,9 @@ mod tests {
         };
         assert_eq!(error("[video]\ncolour = 1", &[], &[]), "test.toml: there is no key video.colour");
         assert_eq!(error("[vidoe]\nfps = 1", &[], &[]), "test.toml: there is no key vidoe.fps");
+        assert_eq!(error("[vidoe]", &[], &[]), "test.toml: there is no key vidoe");
+        assert!(error("[renditions]", &[], &[]).starts_with("test.toml: renditions: invalid type"));
+        assert!(load_text("[video]", &[], &[]).is_ok());
         assert_eq!(error("fps = 1", &[], &[]), "test.toml: there is no key fps");
         assert_eq!(error("video = 1", &[], &[]), "test.toml: there is no key video");
         assert!(error("[video]\nfps = \"x\"", &[], &[]).starts_with("test.toml: video.fps: invalid type"));
@@ -300,6 +328,10 @@ mod tests {
         assert_eq!(
             error("", &[("TESSERA_VIDEO_COLOR", "1")], &[]),
             "the environment: there is no key TESSERA_VIDEO_COLOR"
+        );
+        assert_eq!(
+            error("", &[("TESSERA_BOTS_COLOUR", "1")], &[]),
+            "the environment: there is no key TESSERA_BOTS_COLOUR"
         );
         assert!(
             error("", &[("TESSERA_VIDEO_FPS", "x")], &[]).starts_with("TESSERA_VIDEO_FPS: video.fps: invalid digit")

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 pub use crate::media::caller::{Controls, Counts, Frame, Heard, Receive, Relay, host_time};
-pub use command::{BotsArgs, BotsError, run};
+pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
 use crate::control::{Codec, Wanted};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::{Audio, Config, Ice, Limits, Rendition};
+use super::{Audio, Bots, Config, Ice, Limits, Rendition, Server};
 
 /// Canvas and renditions, in pixels, even: 4:2:0 pictures have half as many chroma samples each way.
 const SIZES: RangeInclusive<u32> = 16..=4096;
@@ -38,14 +38,26 @@ type Checked = Result<(), InvalidConfig>;
 impl Config {
     /// Finds the first thing that is wrong.
     pub fn check(&self) -> Checked {
+        server(&self.server)?;
         ice(&self.ice)?;
         size("video.width", self.video.width)?;
         size("video.height", self.video.height)?;
         within("video.fps", self.video.fps, &FRAME_RATES)?;
         audio(&self.audio)?;
         ladder(&self.renditions)?;
-        limits(&self.limits)
+        limits(&self.limits)?;
+        bots(&self.bots)
     }
+}
+
+/// As browsers send them: scheme, host and port, nothing behind.
+fn server(server: &Server) -> Checked {
+    for origin in &server.origins {
+        let host = ["https://", "http://"].iter().find_map(|scheme| origin.strip_prefix(scheme)).unwrap_or_default();
+        let plain = host.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'@' | b'*'));
+        require(!host.is_empty() && plain, "server.origins", format!("{origin:?} is not https://host[:port]"))?;
+    }
+    Ok(())
 }
 
 fn ice(ice: &Ice) -> Checked {
@@ -112,6 +124,15 @@ fn limits(limits: &Limits) -> Checked {
     within("limits.message_bytes", limits.message_bytes, &MESSAGE_BYTES)?;
     require(limits.joins_per_second >= 1, "limits.joins_per_second", "has to be at least 1")?;
     within("limits.linger", limits.linger, &LINGER)
+}
+
+fn bots(bots: &Bots) -> Checked {
+    let web = bots.server.starts_with("http://") || bots.server.starts_with("https://");
+    require(web, "bots.server", format!("{:?} is not http://host[:port]", bots.server))?;
+    size("bots.size", bots.size.width)?;
+    size("bots.size", bots.size.height)?;
+    within("bots.fps", bots.fps, &FRAME_RATES)?;
+    within("bots.bitrate", bots.bitrate, &VIDEO_BITRATES)
 }
 
 fn size(key: impl Into<String>, pixels: u32) -> Checked {
@@ -182,6 +203,23 @@ mod tests {
         for url in ["stun:", "http://x", "stun:a b", "stun:a>; rel=x", "stun:é"] {
             assert!(refused(|c| c.ice.stun = vec![url.into()]).starts_with("ice.stun: "), "{url}");
         }
+    }
+
+    #[test]
+    fn bots_send_what_can_be_encoded() {
+        assert_eq!(refused(|c| c.bots.size.width = 641), "bots.size: is 641, which is odd");
+        assert_eq!(refused(|c| c.bots.fps = 0), "bots.fps: is 0, not within 1 to 60");
+        assert!(refused(|c| c.bots.server = "demo".into()).starts_with("bots.server: \"demo\" is not http"));
+    }
+
+    #[test]
+    fn origins_are_bare() {
+        for origin in ["meet.example.org", "https://", "https://meet.example.org/", "https://*", "null"] {
+            assert!(refused(|c| c.server.origins = vec![origin.into()]).starts_with("server.origins: "), "{origin}");
+        }
+        let mut config = Config::default();
+        config.server.origins = vec!["https://meet.example.org".into(), "http://[::1]:3000".into()];
+        assert_eq!(config.check(), Ok(()));
     }
 
     #[test]

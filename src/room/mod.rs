@@ -1,8 +1,10 @@
 //! The rooms: a task per room, and the registry that finds them.
 //!
-//! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in.
+//! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in,
+//! `snapshots` has the room's pictures for whoever asks.
 
 mod reception;
+mod snapshots;
 mod state;
 mod task;
 
@@ -10,16 +12,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::control::{Command, Event, Intent, Join, Refusal, Reply, Wanted};
+use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::{Graph, TemplateError, Templates};
 use task::{RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a room may take to describe itself where all do; the others must not wait for one that hangs.
+const VIEW_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long rooms, and then pipelines, may take to end; together well under the 5 s in which the process must be gone.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
@@ -123,17 +129,27 @@ impl Rooms {
         }
     }
 
-    async fn views(&self) -> Vec<crate::control::RoomView> {
-        let mut ids: Vec<RoomId> = self.registry().rooms.keys().cloned().collect();
-        ids.sort();
-        let mut views = Vec::with_capacity(ids.len());
-        for room in ids {
-            // A room that ended meanwhile is not in the list.
-            if let Ok(Reply::Room { room }) = Box::pin(self.call(Command::Room { room })).await {
-                views.push(*room);
+    /// All rooms that answer in time.
+    async fn views(&self) -> Vec<RoomView> {
+        let mut rooms: Vec<(RoomId, RoomHandle)> =
+            self.registry().rooms.iter().map(|(id, room)| (id.clone(), room.clone())).collect();
+        rooms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let view = |(id, room): (RoomId, RoomHandle)| async move {
+            let answer = room.call(Command::Room { room: id.clone() });
+            match tokio::time::timeout(VIEW_DEADLINE, answer).await {
+                Ok(Ok(Ok(Reply::Room { room }))) => Some(*room),
+                Ok(Err(RoomStopped)) => {
+                    self.forget(&id, &room);
+                    None
+                }
+                Ok(Ok(_)) => None,
+                Err(_) => {
+                    tracing::warn!(room = %id, "the room does not answer and is left out of the list");
+                    None
+                }
             }
-        }
-        views
+        };
+        join_all(rooms.into_iter().map(view)).await.into_iter().flatten().collect()
     }
 
     /// Tells everybody, ends all rooms and waits for their pipelines. At most 3 s.
@@ -143,11 +159,7 @@ impl Rooms {
             registry.stopping = true;
             registry.rooms.drain().map(|(_, room)| room).collect()
         };
-        let ended = tokio::time::timeout(STOP_DEADLINE, async {
-            for room in &rooms {
-                room.stop().await;
-            }
-        });
+        let ended = tokio::time::timeout(STOP_DEADLINE, join_all(rooms.iter().map(RoomHandle::stop)));
         if ended.await.is_err() {
             tracing::warn!("some rooms did not end in time");
         }
@@ -184,5 +196,38 @@ impl Rooms {
         if registry.rooms.get(id).is_some_and(|known| known.is_same(room)) {
             registry.rooms.remove(id);
         }
+    }
+}
+
+#[cfg(test)]
+impl Rooms {
+    /// Puts a room that hangs among the others.
+    pub(crate) fn add_hanging(&self, id: RoomId) {
+        self.registry().rooms.insert(id, RoomHandle::hanging());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rooms_that_hang_do_not_hide_the_others() {
+        let rooms = Rooms::new(Arc::default()).unwrap();
+        let (config, templates) = (rooms.shared.config.clone(), rooms.shared.templates.clone());
+        let id: RoomId = "n".parse().unwrap();
+        let room = RoomHandle::open(id.clone(), config, templates).unwrap();
+        rooms.registry().rooms.insert(id, room);
+        for hanging in ["a", "b", "c", "x", "y", "z"] {
+            rooms.add_hanging(hanging.parse().unwrap());
+        }
+        let asked = rooms.call(Command::Rooms);
+        let answer = tokio::time::timeout(4 * VIEW_DEADLINE, asked).await.expect("they are asked all at once");
+        let Ok(Reply::Rooms { rooms: views }) = answer else { panic!("{answer:?}") };
+        assert_eq!(views.iter().map(|view| view.id.as_str()).collect::<Vec<_>>(), ["n"]);
+        // It alone has pipelines to end, and is told to, whatever the others do.
+        let room = rooms.registry().rooms.get(&views[0].id).cloned().unwrap();
+        rooms.stop().await;
+        assert!(room.has_ended());
     }
 }

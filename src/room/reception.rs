@@ -57,7 +57,7 @@ pub(super) async fn receive(
     member.receives = member.receives_video || receives(offer.audio());
 
     let place = room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?;
-    let span = tracing::info_span!("peer", room = %join.room, participant = %peer, name = %join.name);
+    let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
     // If this future is dropped on the way (the client hung up), the place is given back.
     let mut reserved = Reserved { room: room.clone(), peer, kept: false };
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::snapshots::Snapshots;
 use super::state::{Effect, Input, Member, NotAdmitted, RoomState};
 use crate::config::Config;
 use crate::control::{
@@ -98,6 +99,7 @@ impl RoomHandle {
             clock,
             stage,
             audio,
+            snapshots: Snapshots::default(),
             peers: HashMap::new(),
             renditions: HashMap::new(),
             failures: handle.mailbox.downgrade(),
@@ -156,6 +158,19 @@ impl RoomHandle {
     }
 }
 
+#[cfg(test)]
+impl RoomHandle {
+    /// A room that hangs: it takes messages and answers none.
+    pub(super) fn hanging() -> Self {
+        let (mailbox, mail) = mpsc::channel(MAILBOX);
+        tokio::spawn(async move {
+            let _mail = mail;
+            std::future::pending::<()>().await;
+        });
+        Self { mailbox, ended: Arc::default() }
+    }
+}
+
 struct RoomTask {
     id: RoomId,
     created: u64,
@@ -165,6 +180,7 @@ struct RoomTask {
     state: RoomState,
     stage: Stage,
     audio: AudioMixer,
+    snapshots: Snapshots,
     peers: HashMap<PeerId, Peer>,
     renditions: HashMap<RenditionKey, Arc<Rendition>>,
     /// Where encoders report that they failed.
@@ -293,11 +309,7 @@ impl RoomTask {
             Command::Snapshot { .. } => {
                 // It waits for a frame: not on the room's time.
                 let camera = self.stage.camera();
-                tokio::task::spawn_blocking(move || {
-                    let jpeg = camera.snapshot();
-                    let failed = || Refusal::Failed { detail: "no picture of the canvas could be made".to_owned() };
-                    let _ = reply.send(jpeg.map(|jpeg| Reply::Snapshot { jpeg }).ok_or_else(failed));
-                });
+                self.snapshots.answer(reply, move || camera.snapshot());
                 return None;
             }
         };

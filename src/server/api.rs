@@ -14,6 +14,7 @@ use super::observe;
 use super::problem::Problem;
 use super::request::{Request, empty, peer, request, room};
 use crate::control::{Command, Reply, RoomView, Wanted};
+use crate::id::{PeerId, RoomId};
 
 /// Longest JSON body, in bytes.
 const MAX_BODY: usize = 4096;
@@ -49,7 +50,7 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let participant = participant.then(|room, id, app, request| respond(remove(room, id, app, request)));
     let mute = warp::path!("api" / "rooms" / String / "participants" / String / "mute").and(shared());
     let mute = mute.then(|room, id, app, request| respond(set_muted(room, id, app, request)));
-    let rendition = warp::path!("api" / "rooms" / String / "peers" / String / "rendition").and(shared());
+    let rendition = warp::path!("api" / "rooms" / String / "participants" / String / "rendition").and(shared());
     let rendition = rendition.then(|room, id, app, request| respond(set_rendition(room, id, app, request)));
     rooms.or(one).unify().or(snapshot).unify().or(participant).unify().or(mute).unify().or(rendition).unify().boxed()
 }
@@ -69,7 +70,9 @@ async fn one_room(segment: String, app: Arc<App>, request: Request) -> Result<Re
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return request.other_method("GET, HEAD, OPTIONS");
     }
-    match app.call(Command::Room { room: room(&segment)? }).await? {
+    let room = room(&segment)?;
+    observe::room(&room);
+    match app.call(Command::Room { room }).await? {
         Reply::Room { room } => Ok(json(&room)),
         reply => Err(unexpected(&reply)),
     }
@@ -79,7 +82,9 @@ async fn snapshot_jpg(segment: String, app: Arc<App>, request: Request) -> Resul
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return request.other_method("GET, HEAD, OPTIONS");
     }
-    match app.call(Command::Snapshot { room: room(&segment)? }).await? {
+    let room = room(&segment)?;
+    observe::room(&room);
+    match app.call(Command::Snapshot { room }).await? {
         Reply::Snapshot { jpeg } => Ok(fresh("image/jpeg", jpeg)),
         reply => Err(unexpected(&reply)),
     }
@@ -89,8 +94,7 @@ async fn remove(segment: String, id: String, app: Arc<App>, request: Request) ->
     if request.method != Method::DELETE {
         return request.other_method("DELETE, OPTIONS");
     }
-    let (room, participant) = (room(&segment)?, peer(&id)?);
-    observe::in_room(&room, Some(participant));
+    let (room, participant) = one_of(&segment, &id)?;
     done(app.call(Command::Remove { room, participant }).await?)
 }
 
@@ -98,8 +102,7 @@ async fn set_muted(segment: String, id: String, app: Arc<App>, request: Request)
     if request.method != Method::POST {
         return request.other_method("OPTIONS, POST");
     }
-    let (room, participant) = (room(&segment)?, peer(&id)?);
-    observe::in_room(&room, Some(participant));
+    let (room, participant) = one_of(&segment, &id)?;
     let Mute { muted } = request.json(MAX_BODY).await?;
     done(app.call(Command::Mute { room, participant, muted }).await?)
 }
@@ -108,8 +111,7 @@ async fn set_rendition(segment: String, id: String, app: Arc<App>, request: Requ
     if request.method != Method::POST {
         return request.other_method("OPTIONS, POST");
     }
-    let (room, peer) = (room(&segment)?, peer(&id)?);
-    observe::in_room(&room, Some(peer));
+    let (room, peer) = one_of(&segment, &id)?;
     let Watch { rendition } = request.json(MAX_BODY).await?;
     done(app.call(Command::Watch { room, peer, rendition }).await?)
 }
@@ -120,6 +122,15 @@ pub async fn all_rooms(app: &App) -> Result<Vec<RoomView>, Problem> {
         Reply::Rooms { rooms } => Ok(rooms),
         reply => Err(unexpected(&reply)),
     }
+}
+
+/// Room and peer out of a path, noted in the request's span.
+fn one_of(segment: &str, id: &str) -> Result<(RoomId, PeerId), Problem> {
+    let room = room(segment)?;
+    observe::room(&room);
+    let peer = peer(id)?;
+    observe::participant(peer);
+    Ok((room, peer))
 }
 
 fn done(reply: Reply) -> Result<Response, Problem> {

@@ -48,15 +48,13 @@ impl App {
         })
     }
 
-    /// Brings a peer into a room. Should the caller go away meanwhile (its connection broke), the peer leaves again.
+    /// Brings a peer into a room; the current span knows the room already and learns the peer. Should the caller go away meanwhile (its connection broke), the peer leaves again.
     pub async fn enter(&self, entrance: Entrance, join: Join) -> Result<Joined, Problem> {
-        let room = join.room.clone();
-        observe::in_room(&room, None);
         let result = self.admit(join).await;
         self.metrics.join(entrance, result.as_ref().map_or_else(Problem::name, |_| "ok"));
         match &result {
-            Ok(joined) => observe::in_room(&room, Some(joined.peer)),
-            Err(problem) => tracing::info!(%room, problem = problem.name(), detail = problem.detail(), "join refused"),
+            Ok(joined) => observe::participant(joined.peer),
+            Err(problem) => tracing::info!(problem = problem.name(), detail = problem.detail(), "join refused"),
         }
         result
     }

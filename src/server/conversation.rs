@@ -41,13 +41,29 @@ pub enum End {
     Idle,
     /// The client does not take what it is sent.
     Slow,
-    /// A message was over the limit, or no WebSocket frame.
+    /// A message was over the limit.
+    TooLarge,
+    /// What came was no WebSocket frame, or not in its place.
     Invalid,
+    /// A text was not UTF-8.
+    NotText,
     /// The client closed, or its line broke.
     Gone,
 }
 
 impl End {
+    /// What a failed read means.
+    fn of(error: &warp::Error) -> Self {
+        use tungstenite::error::{Error, ProtocolError};
+        match std::error::Error::source(error).and_then(|source| source.downcast_ref()) {
+            Some(Error::Capacity(_)) => Self::TooLarge,
+            Some(Error::Utf8(_)) => Self::NotText,
+            Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Self::Gone,
+            Some(Error::Protocol(_)) => Self::Invalid,
+            _ => Self::Gone,
+        }
+    }
+
     /// Code and reason of the close frame (RFC 6455, section 7.4); none where nobody is there to read it.
     pub fn close_frame(self) -> Option<(u16, &'static str)> {
         match self {
@@ -55,7 +71,9 @@ impl End {
             Self::Closed(_) => Some((1000, "the peer is gone")),
             Self::Idle => Some((1008, "nothing came for too long")),
             Self::Slow => Some((1008, "the line is too slow")),
-            Self::Invalid => Some((1009, "a message was too large or no WebSocket frame")),
+            Self::TooLarge => Some((1009, "a message was too large")),
+            Self::Invalid => Some((1002, "that was no WebSocket frame")),
+            Self::NotText => Some((1007, "a text was not UTF-8")),
             Self::Gone => None,
         }
     }
@@ -153,7 +171,7 @@ impl Conversation {
                 () = app.stopping(), if !inside => return Err(self.closed(CloseReason::ServerStopping).await?),
                 message = next => match message {
                     Ok(Some(Ok(message))) => self.read(message).await?,
-                    Ok(Some(Err(_))) => return Err(End::Invalid),
+                    Ok(Some(Err(error))) => return Err(End::of(&error)),
                     Ok(None) => return Err(End::Gone),
                     Err(_) => {
                         self.closed(CloseReason::Vanished).await?;

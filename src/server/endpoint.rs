@@ -15,6 +15,7 @@ use warp::reply::Response;
 use super::app::{App, with};
 use super::cors;
 use super::metrics::Entrance;
+use super::observe;
 use super::problem::{Kind, Problem};
 use super::request::{Request, empty, request, room};
 use super::sdpfrag;
@@ -59,6 +60,7 @@ async fn handle(entrance: Entrance, room: &str, app: &Arc<App>, request: Request
 
 async fn post(entrance: Entrance, segment: &str, app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     let room = room(segment)?;
+    observe::room(&room);
     let (name, rendition) = (request.name(), request.rendition());
     let body = request.body(SDP_TYPE, app.config.limits.sdp_bytes).await?;
     let offer =

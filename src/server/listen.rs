@@ -26,6 +26,8 @@ const MAX_CONNECTIONS: usize = 4096;
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long connections get to finish when the server stops.
 const DRAIN_DEADLINE: Duration = Duration::from_millis(500);
+/// How long sent bytes may wait to be taken: who asks and never reads would keep its place for good.
+const STALL_DEADLINE: Duration = Duration::from_secs(10);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -52,6 +54,8 @@ pub async fn serve(
             };
             // Signalling is small messages that somebody waits for.
             let _ = stream.set_nodelay(true);
+            // RFC 5482. Linux also counts a client that acknowledges but takes nothing (its window is zero).
+            let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STALL_DEADLINE));
             let (service, metrics) = (service.clone(), metrics.clone());
             let handle = service_fn(move |request: hyper::Request<Incoming>| {
                 let (service, metrics) = (service.clone(), metrics.clone());

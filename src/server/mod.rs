@@ -10,6 +10,7 @@ mod limit;
 mod listen;
 mod metrics;
 mod observe;
+mod origin;
 mod pages;
 mod problem;
 mod request;

@@ -7,8 +7,10 @@ use tracing::{Instrument, field};
 use warp::http::Method;
 
 use super::metrics::Metrics;
+use crate::id::{PeerId, RoomId};
 
-/// Runs a request; its log lines carry the room and the participant as soon as they are known ([`in_room`]).
+/// Runs a request; its log lines carry the room and the participant as soon as they are known ([`room`],
+/// [`participant`]).
 pub async fn observed<B>(
     metrics: Metrics,
     method: Method,
@@ -35,13 +37,14 @@ pub async fn observed<B>(
     .await
 }
 
-/// Notes in the current span whom the request is about.
-pub fn in_room(room: &crate::id::RoomId, participant: Option<crate::id::PeerId>) {
-    let span = tracing::Span::current();
-    span.record("room", field::display(room));
-    if let Some(participant) = participant {
-        span.record("participant", field::display(participant));
-    }
+/// Notes in the current span which room the request is about. Once: a log line shows all that was noted.
+pub fn room(room: &RoomId) {
+    tracing::Span::current().record("room", field::display(room));
+}
+
+/// Notes which participant (or viewer) it is about. Once, too.
+pub fn participant(participant: PeerId) {
+    tracing::Span::current().record("participant", field::display(participant));
 }
 
 /// A path as it may be logged: who knows a session's id controls it.

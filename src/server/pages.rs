@@ -10,6 +10,7 @@ use warp::http::header::{
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::observe;
 use super::problem::{Kind, Problem};
 use super::request::{Request, empty, request, room};
 
@@ -19,8 +20,12 @@ struct Assets;
 
 pub fn routes() -> BoxedFilter<(Response,)> {
     let lobby = warp::path::end().map(|| Ok("index.html".to_owned()));
-    let join = warp::path!("r" / String).map(|segment: String| room(&segment).map(|_| "room.html".to_owned()));
-    let watch = warp::path!("watch" / String).map(|segment: String| room(&segment).map(|_| "watch.html".to_owned()));
+    let in_room = |segment: String, page: &str| {
+        observe::room(&room(&segment)?);
+        Ok(page.to_owned())
+    };
+    let join = warp::path!("r" / String).map(move |segment| in_room(segment, "room.html"));
+    let watch = warp::path!("watch" / String).map(move |segment| in_room(segment, "watch.html"));
     let asset = warp::path("assets")
         .and(warp::path::tail())
         .map(|tail: warp::path::Tail| Ok(percent_decode_str(tail.as_str()).decode_utf8_lossy().into_owned()));

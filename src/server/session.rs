@@ -76,15 +76,19 @@ async fn patch(id: &SessionId, app: &App, request: Request) -> Result<Response, 
 /// Ends the peer; `If-Match` does not matter.
 async fn delete(id: &SessionId, app: &App) -> Result<Response, Problem> {
     let owned = find(id, app)?;
-    // Of two at the same time only one is the one that ended it; for both it is gone.
-    app.sessions.remove(id);
-    app.call(Command::Leave { room: owned.room, peer: owned.peer }).await.map_err(gone)?;
+    let left = app.call(Command::Leave { room: owned.room, peer: owned.peer }).await;
+    // Where the room failed the peer is still there, and its owner may ask again.
+    if left.as_ref().err().is_none_or(is_gone) {
+        app.sessions.remove(id);
+    }
+    left.map_err(gone)?;
     Ok(empty(StatusCode::OK))
 }
 
 fn find(id: &SessionId, app: &App) -> Result<Owned, Problem> {
     let owned = app.sessions.get(id).ok_or_else(no_session)?;
-    observe::in_room(&owned.room, Some(owned.peer));
+    observe::room(&owned.room);
+    observe::participant(owned.peer);
     Ok(owned)
 }
 
@@ -96,9 +100,32 @@ fn candidates(fragment: Fragment) -> Vec<Candidate> {
 
 /// The peer ended a moment before its session did.
 fn gone(problem: Problem) -> Problem {
-    if matches!(problem.kind(), Kind::NoPeer | Kind::NoRoom) { no_session() } else { problem }
+    if is_gone(&problem) { no_session() } else { problem }
+}
+
+fn is_gone(problem: &Problem) -> bool {
+    matches!(problem.kind(), Kind::NoPeer | Kind::NoRoom)
 }
 
 fn no_session() -> Problem {
     Problem::new(Kind::NoSession, "there is no such session, or it has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PeerId;
+    use crate::room::Rooms;
+
+    #[tokio::test]
+    async fn who_could_not_leave_may_try_again() {
+        let app = App::new(Arc::default(), Rooms::new(Arc::default()).unwrap());
+        app.rooms.add_hanging("hangs".parse().unwrap());
+        for (room, problem, stays) in [("hangs", Kind::Failed, true), ("over", Kind::NoSession, false)] {
+            let owned = Owned { room: room.parse().unwrap(), peer: PeerId::from_bits(7), ufrags: Vec::new() };
+            let id = app.sessions.add(owned);
+            assert_eq!(delete(&id, &app).await.unwrap_err().kind(), problem);
+            assert_eq!(app.sessions.get(&id).is_some(), stays, "{room}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ use warp::ws::{Message, WebSocket, Ws};
 
 use super::app::{App, with};
 use super::conversation::{Conversation, End};
+use super::observe;
+use super::origin;
 use super::problem::{Kind, Problem};
 use super::request::{Request, request, room};
 use crate::control::Refusal;
@@ -43,19 +45,22 @@ pub fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
 
 fn open(segment: &str, ws: Option<Ws>, app: Arc<App>, request: &Request) -> Result<Response, Problem> {
     let room = room(segment)?;
+    observe::room(&room);
     let Some(ws) = ws else {
         return match request.method {
             Method::GET => Err(Problem::new(Kind::UpgradeRequired, "only a WebSocket handshake is answered here")),
             _ => request.other_method("GET, OPTIONS"),
         };
     };
+    origin::check(&request.headers, &app.config.server.origins)?;
     if app.is_stopping() {
         return Err(Refusal::Stopping.into());
     }
     let place = app.socket_place()?;
     let name = request.name();
     let limit = app.config.limits.message_bytes;
-    let span = tracing::info_span!("socket", %room, participant = field::Empty);
+    // The request is over when the socket begins: its span is no part of this one.
+    let span = tracing::info_span!(parent: None, "socket", %room, participant = field::Empty);
     let ws = ws.max_message_size(limit).max_frame_size(limit);
     Ok(ws.on_upgrade(move |socket| serve(socket, app, room, name, place).instrument(span)).into_response())
 }

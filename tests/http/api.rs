@@ -23,7 +23,7 @@ fn wrong_requests_are_refused() {
     program.ask("DELETE", "/api/rooms/demo/participants/ada", &[], b"").is_problem(404, "no-peer");
     for (path, body, allow) in [
         (format!("/api/rooms/demo/participants/{NOBODY}/mute"), r#"{"muted":true}"#, "OPTIONS, POST"),
-        (format!("/api/rooms/demo/peers/{NOBODY}/rendition"), r#"{"rendition":"low"}"#, "OPTIONS, POST"),
+        (format!("/api/rooms/demo/participants/{NOBODY}/rendition"), r#"{"rendition":"low"}"#, "OPTIONS, POST"),
     ] {
         let post =
             |media_type: &str, body: &str| program.ask("POST", &path, &[("content-type", media_type)], body.as_bytes());

@@ -1,5 +1,9 @@
 //! A configuration that cannot be used ends the program at once, and the message names the key.
 
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
 use crate::program::tessera;
 
 #[track_caller]
@@ -20,6 +24,47 @@ fn mistakes_are_named() {
     assert!(refused(&["serve", "--config", "/nonexistent.toml"], &[]).contains("/nonexistent.toml cannot be read"));
     assert!(refused(&["serve"], &[("TESSERA_CONFIG", "/nonexistent.toml")]).contains("cannot be read"));
     assert!(serve("server.log=a=b=c").contains("server.log"));
+}
+
+/// Where the server listens with these arguments and variables, as it says itself.
+fn listens(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut server = tessera(arguments).envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| Some(line.split_once("listening on http://")?.1.to_owned()));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    address.expect("the server says where it listens")
+}
+
+#[test]
+fn the_command_line_goes_before_the_short_variable() {
+    let listen = ("TESSERA_LISTEN", "127.0.0.2:0");
+    assert!(listens(&["serve"], &[listen]).starts_with("127.0.0.2:"));
+    assert!(listens(&["serve", "--set", "server.listen=127.0.0.3:0"], &[listen]).starts_with("127.0.0.3:"));
+    assert!(listens(&["serve", "--listen", "127.0.0.3:0"], &[listen]).starts_with("127.0.0.3:"));
+    assert!(refused(&["serve"], &[("TESSERA_LISTEN", "nowhere")]).contains("TESSERA_LISTEN: server.listen: "));
+}
+
+#[test]
+fn one_file_serves_the_server_and_the_bots() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bots.toml");
+    // A port of this machine that nobody listens on.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!("[server]\nlog = \"error\"\n[bots]\nserver = \"http://{nobody}\"\ncount = 1\n");
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let told = refused(&["bots", "--config", file], &[]);
+    assert!(told.starts_with("tessera: no bot got in"), "{told}");
+    let told = refused(&["bots"], &[("TESSERA_CONFIG", file), ("TESSERA_SERVER_LOG", "warn")]);
+    assert!(told.contains("a bot did not get in"), "{told}");
+    assert!(refused(&["bots", "--size", "9x9"], &[]).contains("bots.size: is 9, not within"));
+    for command in ["bots", "serve"] {
+        assert!(refused(&[command], &[("TESSERA_BOTS_COLOUR", "1")]).contains("no key TESSERA_BOTS_COLOUR"));
+        assert!(refused(&[command, "--set", "bots.colour=1"], &[]).contains("no key bots.colour"));
+    }
+    assert!(
+        listens(&["serve", "--listen", "127.0.0.1:0", "--set", "server.log=info", "--config", file], &[]).len() > 10
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What becomes of a connection when a request is answered before its body was read.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::program::{PATIENCE, Program};
 
@@ -74,4 +74,25 @@ fn who_asks_before_the_body_is_refused_without_it() {
     line.write(head(1000, "Expect: 100-continue\r\n").as_bytes());
     let answer = line.answer();
     assert!(answer.starts_with("http/1.1 404") && answer.contains("connection: close"), "{answer}");
+}
+
+#[test]
+fn who_never_reads_loses_its_place() {
+    let program = Program::start(&[]);
+    let mut line = Line::open(&program).0;
+    line.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let request = b"GET /assets/vendor/adapter.js HTTP/1.1\r\nHost: tessera\r\n\r\n";
+    let deadline = Instant::now() + 3 * PATIENCE;
+    let mut at = 0;
+    // The server stops to read when its answers are not taken; only when it has given up there is an error.
+    let error = loop {
+        match line.write(&request[at..]) {
+            Ok(written) => at = (at + written) % request.len(),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => break error,
+        }
+        assert!(Instant::now() < deadline, "the connection is still open");
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    assert_eq!(program.get("/healthz").status, 200);
 }

@@ -5,6 +5,8 @@ mod api;
 mod configuration;
 mod connections;
 mod endpoints;
+#[path = "../support/eventually.rs"]
+mod eventually;
 mod pages;
 mod process;
 #[path = "../support/program.rs"]

@@ -59,12 +59,25 @@ fn an_open_connection_does_not_hold_it() {
 
 #[test]
 fn logs_can_be_json() {
-    let mut program = Program::start(&["server.log_format=json"]);
+    let mut program = Program::start(&["server.log_format=json", "server.log=tessera=trace"]);
     program.post_sdp("/whip/demo", "hello");
+    assert_eq!(program.post_sdp("/whip/demo?name=Ada", OFFER).status, 201);
+    let paths = ["/api/rooms/demo", "/api/rooms/demo/snapshot.jpg", "/r/demo", "/watch/demo", "/ws/demo"];
+    for path in paths {
+        program.get(path);
+    }
     program.signal("TERM");
     program.ended();
     let log = program.log();
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, value) in log.lines().zip(&lines) {
+        // A key that is there twice is read once.
+        assert_eq!(value.to_string().len(), line.len(), "{line}");
+    }
+    for path in paths {
+        let request = lines.iter().find(|line| line["path"] == path).expect("each request is logged");
+        assert_eq!(request["span"]["room"], "demo", "{request}");
+    }
     let request = lines.iter().find(|line| line["message"] == "request").expect("requests are logged");
     assert_eq!((request["path"].as_str(), request["status"].as_u64()), (Some("/whip/demo"), Some(400)));
     assert_eq!(request["span"]["room"], "demo");

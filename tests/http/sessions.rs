@@ -47,6 +47,7 @@ fn a_publisher_comes_trickles_and_goes() {
     assert!(program.ended().success());
     let log = program.log();
     assert!(log.contains("/session/…") && log.contains("room=demo"), "{log}");
+    assert!(!log.contains("room=demo room=demo"), "the room is named once: {log}");
     assert!(!log.contains(&id) && !log.contains("P2uYro0UCOQ4zxjKXaWCBui1"), "secrets stay out of the log");
 }
 

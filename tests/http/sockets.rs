@@ -6,10 +6,14 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::OFFER;
+use crate::eventually::eventually;
 use crate::program::{PATIENCE, Program};
 
 struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -143,6 +147,32 @@ async fn a_message_over_the_limit_ends_the_line() {
 }
 
 #[tokio::test]
+async fn each_way_to_be_wrong_has_its_code() {
+    let program = Program::start(&[]);
+    let text = |payload: &'static [u8]| Frame::message(payload, OpCode::Data(Data::Text), true);
+    let mut reserved = text(b"{}");
+    reserved.header_mut().rsv1 = true;
+    for (frame, code) in [(reserved, 1002), (text(&[0xff]), 1007)] {
+        let (mut socket, _) = Socket::open(&program, "/ws/demo").await;
+        socket.0.send(Message::Frame(frame)).await.unwrap();
+        assert_eq!(socket.close_code().await, code);
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_breaks_is_no_wrong_message() {
+    let mut program = Program::start(&[]);
+    let (socket, _) = Socket::open(&program, "/ws/demo").await;
+    drop(socket);
+    eventually(PATIENCE, "the server notices", || {
+        program.get("/metrics").text().contains("tessera_websockets 0").then_some(())
+    });
+    program.signal("TERM");
+    program.ended();
+    assert!(program.log().contains("WebSocket ended end=Gone"));
+}
+
+#[tokio::test]
 async fn a_flood_is_slowed_down_and_nothing_of_it_is_lost() {
     let program = Program::start(&[]);
     let (socket, _) = Socket::open(&program, "/ws/demo").await;
@@ -187,6 +217,32 @@ async fn sockets_are_told_that_the_server_stops() {
         assert_eq!(socket.close_code().await, 1001);
     }
     assert_eq!(program.ended().code(), Some(0));
+}
+
+/// What a handshake from a page of this origin is answered with.
+async fn handshake(program: &Program, origin: &str) -> Result<(), (u16, Value)> {
+    let mut request = format!("ws://{}/ws/demo", program.address).into_client_request().unwrap();
+    request.headers_mut().insert("origin", origin.parse().unwrap());
+    match connect_async(request).await {
+        Ok(_) => Ok(()),
+        Err(Error::Http(answer)) => {
+            let document = serde_json::from_slice(answer.body().as_deref().unwrap()).unwrap();
+            Err((answer.status().as_u16(), document))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_get_no_socket() {
+    let program = Program::start(&["server.origins=https://meet.example.org"]);
+    for own in [&format!("http://{}", program.address), "https://meet.example.org"] {
+        assert_eq!(handshake(&program, own).await, Ok(()), "{own}");
+    }
+    for foreign in ["https://evil.example", "http://127.0.0.1", "http://meet.example.org", "null"] {
+        let (status, document) = handshake(&program, foreign).await.unwrap_err();
+        assert_eq!((status, &document["type"]), (403, &json!("urn:tessera:problem:foreign-origin")), "{foreign}");
+    }
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ impl Server {
         let participants = room.participants.iter().map(|participant| (&participant.name, participant.id));
         let viewers = room.viewers.iter().map(|viewer| (&viewer.name, viewer.id));
         let (_, id) = participants.chain(viewers).find(|(name, _)| **name == bot.config().name).unwrap();
-        self.post(&format!("/api/rooms/studio/peers/{id}/rendition"), &json!({ "rendition": rendition }));
+        self.post(&format!("/api/rooms/studio/participants/{id}/rendition"), &json!({ "rendition": rendition }));
     }
 
     #[track_caller]
