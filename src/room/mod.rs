@@ -3,6 +3,7 @@
 //! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in.
 
 mod reception;
+mod retries;
 mod state;
 mod task;
 

@@ -85,7 +85,7 @@ pub(super) enum Input {
     Speaking(Vec<PeerId>),
     /// Whether a participant's packets come, by the audio mixer.
     VoiceLive(PeerId, bool),
-    /// An encoder failed.
+    /// An encoder failed, and may now be started again.
     RenditionFailed(RenditionKey),
     /// Time passed: running time.
     Tick(Duration),
