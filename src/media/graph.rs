@@ -53,11 +53,13 @@ pub struct Graph {
     name: &'static str,
     pipeline: gst::Pipeline,
     last: Option<fn(&gst::Pipeline)>,
+    /// Whose it is, for the log.
+    span: tracing::Span,
 }
 
 impl Graph {
     /// The template `name` as a pipeline on the room's clock, not yet started. `events` is called on streaming threads
-    /// and must not block.
+    /// and must not block. What it logs, it logs in the span in which the graph was made.
     pub fn new(
         templates: &Templates,
         name: &'static str,
@@ -67,15 +69,16 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         let pipeline = templates.pipeline(name, values)?;
         *alive() += 1;
-        let graph = Self { name, pipeline, last: None };
+        let graph = Self { name, pipeline, last: None, span: tracing::Span::current() };
         clock.govern(&graph.pipeline);
         let bus = graph
             .pipeline
             .bus()
             .ok_or_else(|| GraphError::NoElement { graph: name.to_owned(), element: "bus".to_owned() })?;
-        let failed = AtomicBool::new(false);
+        let (failed, span) = (AtomicBool::new(false), graph.span.clone());
         // Everything is handled here and dropped: a message that waits in a bus keeps its element alive.
         bus.set_sync_handler(move |_, message| {
+            let _entered = span.enter();
             match message.view() {
                 gst::MessageView::Error(error) if !failed.swap(true, Ordering::Relaxed) => {
                     events(GraphEvent::Failed {
@@ -146,7 +149,9 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         let (name, pipeline, last) = (self.name, self.pipeline.clone(), self.last);
+        let span = self.span.clone();
         let down = move || {
+            let _entered = span.enter();
             if let Some(last) = last {
                 last(&pipeline);
             }
@@ -161,6 +166,7 @@ impl Drop for Graph {
             ALIVE_CHANGED.notify_all();
         };
         if let Err(error) = std::thread::Builder::new().name("graph-down".to_owned()).spawn(down) {
+            let _entered = self.span.enter();
             // Out of threads: better a pipeline left alone than a panic or a stalled task.
             tracing::error!(pipeline = name, %error, "no thread to take a pipeline down");
         }

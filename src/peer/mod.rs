@@ -113,8 +113,8 @@ impl Peer {
             // Full means that the peer's task is stuck; it will be closed for silence.
             let _ = happened.try_send(event);
         });
-        let plan = opening.plan;
-        let made = tokio::task::spawn_blocking(move || make(plan, report));
+        let (plan, span) = (opening.plan, tracing::Span::current());
+        let made = tokio::task::spawn_blocking(move || span.in_scope(|| make(plan, report)));
         let made = tokio::time::timeout(START_DEADLINE, made).await.map_err(|_| OpenError::Late)?;
         let connection = Arc::new(made.map_err(|_| OpenError::Panicked)??);
 

@@ -183,7 +183,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         }
         *decoders += 1;
         let (connection, finished) = (self.connection.clone(), finished.clone());
-        tokio::spawn(async move {
+        let restart = async move {
             tokio::time::sleep(DECODER_PAUSE).await;
             off_task(&finished, move || {
                 if let Err(error) = connection.restart_decoder() {
@@ -192,7 +192,8 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 connection.request_keyframe();
                 Done::DecoderRestarted
             });
-        });
+        };
+        tokio::spawn(tracing::Instrument::in_current_span(restart));
     }
 
     fn look(&mut self) -> Option<CloseReason> {
