@@ -10,12 +10,14 @@ use super::{PeerCommand, PeerNotice};
 use crate::control::{Candidate, CloseReason, Event};
 use crate::id::PeerId;
 use crate::media::{Connection, ConnectionEvent, RoomClock};
+use crate::recent::Recent;
 
 /// How often the line is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Decoders that a peer may wear out; then its picture is given up until it joins anew.
-const MAX_DECODERS: u32 = 5;
+/// Decoders that a peer may wear out within a minute; then its picture is given up until it joins anew.
+const MAX_DECODERS: usize = 5;
+const LATELY: Duration = Duration::from_secs(60);
 /// The wait before the next one, so that a stream of garbage costs little.
 const DECODER_PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,7 +50,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         let (finished, mut finishing) = mpsc::channel(16);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut candidates, mut decoders) = (0, 1);
+        let (mut candidates, mut worn_out) = (0, Recent::new(LATELY));
         let mut early = early.into_iter();
         let reason = loop {
             // What came while candidates were gathered is first.
@@ -85,7 +87,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                     Done::Verified(false) => Some(CloseReason::WrongFingerprint),
                     Done::DecoderRestarted => None,
                 },
-                Some(event) = next => self.happened(event, &mut decoders, &finished),
+                Some(event) = next => self.happened(event, &mut worn_out, &finished),
                 _ = look.tick() => self.look(),
             };
             if let Some(reason) = ended {
@@ -118,7 +120,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
     fn happened(
         &mut self,
         event: ConnectionEvent,
-        decoders: &mut u32,
+        worn_out: &mut Recent,
         finished: &mpsc::Sender<Done>,
     ) -> Option<CloseReason> {
         match event {
@@ -151,7 +153,8 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 None
             }
             ConnectionEvent::DecoderFailed { detail } => {
-                tracing::warn!(detail, decoders = *decoders, "the decoder failed");
+                let decoders = worn_out.note(self.clock.now());
+                tracing::warn!(detail, decoders, "the decoder failed");
                 self.renew_decoder(decoders, finished);
                 None
             }
@@ -175,13 +178,12 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         }
     }
 
-    fn renew_decoder(&self, decoders: &mut u32, finished: &mpsc::Sender<Done>) {
+    fn renew_decoder(&self, worn_out: usize, finished: &mpsc::Sender<Done>) {
         self.connection.stop_decoder();
-        if *decoders >= MAX_DECODERS {
+        if worn_out >= MAX_DECODERS {
             tracing::warn!("no decoder can stand this stream; the picture is given up");
             return;
         }
-        *decoders += 1;
         let (connection, finished) = (self.connection.clone(), finished.clone());
         let restart = async move {
             tokio::time::sleep(DECODER_PAUSE).await;
