@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::happening::Happening;
 use super::line::{Finding, Line, Sight};
 use super::{PeerCommand, PeerNotice};
 use crate::control::{Candidate, CloseReason, Event};
@@ -41,26 +42,12 @@ enum Done {
 }
 
 impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
-    pub(super) async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<PeerCommand>,
-        mut happening: mpsc::Receiver<ConnectionEvent>,
-        early: Vec<ConnectionEvent>,
-    ) {
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<PeerCommand>, mut happening: Happening) {
         let (finished, mut finishing) = mpsc::channel(16);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut candidates, mut worn_out) = (0, Recent::new(LATELY));
-        let mut early = early.into_iter();
         let reason = loop {
-            // What came while candidates were gathered is first.
-            let event = early.next();
-            let next = async {
-                match event {
-                    Some(event) => Some(event),
-                    None => happening.recv().await,
-                }
-            };
             let ended = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -87,7 +74,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                     Done::Verified(false) => Some(CloseReason::WrongFingerprint),
                     Done::DecoderRestarted => None,
                 },
-                Some(event) = next => self.happened(event, &mut worn_out, &finished),
+                Some(event) = happening.next() => self.happened(event, &mut worn_out, &finished),
                 _ = look.tick() => self.look(),
             };
             if let Some(reason) = ended {
