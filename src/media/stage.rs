@@ -119,6 +119,7 @@ impl Camera {
 /// Draws what the scene needs at once, shows it, then draws the slates that it may need later.
 fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: Vec<StageTile>, clock: RoomClock) {
     let now = clock.now();
+    easel.begin_scene();
     let mut placed: Vec<Placed> = Vec::with_capacity(scene.len());
     for tile in &scene {
         let live = tile.picture.latest(now, FREEZE_AFTER).is_some();
