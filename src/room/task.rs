@@ -199,6 +199,8 @@ impl RoomTask {
         self.ended.store(true, Ordering::Release);
         mail.close();
         tracing::info!("room ends");
+        // The last handle of the audio mixer waits for its thread.
+        tokio::task::spawn_blocking(move || drop(self));
     }
 
     async fn take(&mut self, letter: Mail) {
@@ -478,3 +480,6 @@ fn remind(room: &mpsc::WeakSender<Mail>) {
         let _ = mailbox.try_send(Mail::Encoders);
     }
 }
+
+#[cfg(test)]
+mod tests;
