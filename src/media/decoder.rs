@@ -94,9 +94,10 @@ impl VideoDecoder {
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<Self, GraphError> {
         let events = Arc::new(events);
-        let name = match codec {
-            Codec::Vp8 => "decode-vp8",
-            Codec::H264 => "decode-h264",
+        // What takes whole frames first.
+        let (name, first) = match codec {
+            Codec::Vp8 => ("decode-vp8", "decoder"),
+            Codec::H264 => ("decode-h264", "parser"),
         };
         let failed = events.clone();
         let graph = Graph::new(templates, name, &[], clock, move |event| {
@@ -114,7 +115,7 @@ impl VideoDecoder {
             size: graph.element("size")?,
         });
 
-        let limit = SizeLimit::before(&graph, "decoder")?;
+        let limit = SizeLimit::before(&graph, first, codec)?;
         let wants = events.clone();
         let pad = |element: &str, pad: &str| {
             let missing =
