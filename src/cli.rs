@@ -22,7 +22,7 @@ pub enum Task {
     /// Run the server.
     Serve(ServeFlags),
     /// Join a room with real WebRTC participants, for demonstrations and load.
-    Bots(BotsFlags),
+    Bots(Box<BotsFlags>),
     /// Show or check the media graph as it would be run.
     Pipelines(PipelinesFlags),
 }

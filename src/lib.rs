@@ -20,6 +20,7 @@ pub mod pipelines;
 pub mod playout;
 pub mod probe;
 pub mod protocol;
+pub mod recent;
 pub mod room;
 pub mod server;
 pub mod settings;

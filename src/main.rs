@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     tessera::allocator::settle();
     let result = match Cli::parse().task {
         Task::Serve(flags) => serve(flags),
-        Task::Bots(flags) => bots(flags),
+        Task::Bots(flags) => bots(*flags),
         Task::Pipelines(flags) => pipelines(flags),
     };
     match result {

@@ -97,6 +97,34 @@ fn the_thread_ends_with_the_last_handle() {
 }
 
 #[test]
+fn a_failure_is_over_with_its_tick() {
+    let (mixer, told) = start();
+    let _voice = mixer.add_voice(SPEAKER);
+    let (_before, heard_before) = listen(&mixer, LISTENER);
+    heard_before.recv_timeout(PATIENCE).expect("it runs");
+    let mut packets = 0;
+    let _failing = mixer.add_listener(SPEAKER, move |_| {
+        packets += 1;
+        assert_ne!(packets, 2, "this one fails once");
+    });
+    let (_after, heard_after) = listen(&mixer, PeerId::from_bits(3));
+    for _ in 0..50 {
+        heard_before.recv_timeout(PATIENCE).expect("who is before it hears on");
+        heard_after.recv_timeout(PATIENCE).expect("who is after it hears on");
+    }
+    assert_eq!(mixer.view().listeners, 3);
+    assert_eq!(told.try_iter().filter(|event| *event == AudioEvent::Failed).count(), 0);
+}
+
+#[test]
+fn what_fails_all_the_time_is_given_up_and_told_of() {
+    let (mixer, told) = start();
+    let _failing = mixer.add_listener(LISTENER, |_| panic!("this one always fails"));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(AudioEvent::Failed));
+    assert_eq!(told.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected), "the thread is over");
+}
+
+#[test]
 fn protection_reaches_the_packets() {
     /// Configurations from here on are of CELT alone, which has no FEC (RFC 6716, section 3.1).
     const FIRST_CELT_CONFIG: u8 = 16;

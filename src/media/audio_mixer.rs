@@ -42,7 +42,7 @@ pub enum AudioEvent {
     Speaking(Vec<PeerId>),
     /// Packets of a voice began to come, or none came for 1 s.
     VoiceLive(PeerId, bool),
-    /// The mixer broke down, which is a bug: nobody hears anything until another one is made.
+    /// The mixer broke down again and again, which is a bug: nobody hears anything until another one is made.
     Failed,
 }
 

@@ -15,6 +15,7 @@ use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::keyframe_requests;
 use super::picture::PictureSlot;
+use super::size_limit::SizeLimit;
 use super::template::Templates;
 use crate::config::Fit;
 use crate::control::Codec;
@@ -39,6 +40,7 @@ pub(super) enum DecoderEvent {
 pub(super) struct VideoDecoder {
     source: gst_app::AppSrc,
     shape: Arc<Shape>,
+    limit: Arc<SizeLimit>,
     dropped: AtomicU64,
     _graph: Graph,
 }
@@ -92,9 +94,10 @@ impl VideoDecoder {
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<Self, GraphError> {
         let events = Arc::new(events);
-        let name = match codec {
-            Codec::Vp8 => "decode-vp8",
-            Codec::H264 => "decode-h264",
+        // What takes whole frames first.
+        let (name, first) = match codec {
+            Codec::Vp8 => ("decode-vp8", "decoder"),
+            Codec::H264 => ("decode-h264", "parser"),
         };
         let failed = events.clone();
         let graph = Graph::new(templates, name, &[], clock, move |event| {
@@ -112,6 +115,7 @@ impl VideoDecoder {
             size: graph.element("size")?,
         });
 
+        let limit = SizeLimit::before(&graph, first, codec)?;
         let wants = events.clone();
         let pad = |element: &str, pad: &str| {
             let missing =
@@ -150,7 +154,7 @@ impl VideoDecoder {
                 .build(),
         );
         graph.start()?;
-        Ok(Self { source, shape, dropped: AtomicU64::new(0), _graph: graph })
+        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), _graph: graph })
     }
 
     /// What the packets are, before the first one and after a change.
@@ -174,9 +178,9 @@ impl VideoDecoder {
         self.shape.apply();
     }
 
-    /// Packets dropped because the decoder did not follow.
+    /// Packets dropped because the decoder did not follow, and frames because they are too large.
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed) + self.limit.dropped()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A pipeline that runs, and ends when its handle is dropped.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ pub enum GraphError {
 /// What a running graph reports by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GraphEvent {
-    /// An element failed; the graph is of no use any more.
+    /// An element failed; the graph is of no use any more. Told once: after an element, its source fails, too, for it can
+    /// hand on nothing more.
     Failed { element: String, detail: String },
     /// All data went through.
     Ended,
@@ -51,11 +53,13 @@ pub struct Graph {
     name: &'static str,
     pipeline: gst::Pipeline,
     last: Option<fn(&gst::Pipeline)>,
+    /// Whose it is, for the log.
+    span: tracing::Span,
 }
 
 impl Graph {
     /// The template `name` as a pipeline on the room's clock, not yet started. `events` is called on streaming threads
-    /// and must not block.
+    /// and must not block. What it logs, it logs in the span in which the graph was made.
     pub fn new(
         templates: &Templates,
         name: &'static str,
@@ -65,19 +69,23 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         let pipeline = templates.pipeline(name, values)?;
         *alive() += 1;
-        let graph = Self { name, pipeline, last: None };
+        let graph = Self { name, pipeline, last: None, span: tracing::Span::current() };
         clock.govern(&graph.pipeline);
         let bus = graph
             .pipeline
             .bus()
             .ok_or_else(|| GraphError::NoElement { graph: name.to_owned(), element: "bus".to_owned() })?;
+        let (failed, span) = (AtomicBool::new(false), graph.span.clone());
         // Everything is handled here and dropped: a message that waits in a bus keeps its element alive.
         bus.set_sync_handler(move |_, message| {
+            let _entered = span.enter();
             match message.view() {
-                gst::MessageView::Error(error) => events(GraphEvent::Failed {
-                    element: message.src().map(|src| src.name().to_string()).unwrap_or_default(),
-                    detail: error.error().to_string(),
-                }),
+                gst::MessageView::Error(error) if !failed.swap(true, Ordering::Relaxed) => {
+                    events(GraphEvent::Failed {
+                        element: message.src().map(|src| src.name().to_string()).unwrap_or_default(),
+                        detail: error.error().to_string(),
+                    });
+                }
                 gst::MessageView::Eos(_) => events(GraphEvent::Ended),
                 _ => {}
             }
@@ -141,7 +149,9 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         let (name, pipeline, last) = (self.name, self.pipeline.clone(), self.last);
+        let span = self.span.clone();
         let down = move || {
+            let _entered = span.enter();
             if let Some(last) = last {
                 last(&pipeline);
             }
@@ -156,8 +166,45 @@ impl Drop for Graph {
             ALIVE_CHANGED.notify_all();
         };
         if let Err(error) = std::thread::Builder::new().name("graph-down".to_owned()).spawn(down) {
+            let _entered = self.span.enter();
             // Out of threads: better a pipeline left alone than a panic or a stalled task.
             tracing::error!(pipeline = name, %error, "no thread to take a pipeline down");
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// The templates, with another text for one of them.
+    pub(in crate::media) fn overridden(name: &str, text: &str) -> Templates {
+        let home: PathBuf = std::env::temp_dir().join(format!("tessera-{name}-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(home.join(name).with_extension("launch"), text).unwrap();
+        let templates = Templates::load(Some(&home)).unwrap();
+        std::fs::remove_dir_all(&home).unwrap();
+        templates
+    }
+
+    #[test]
+    fn a_failure_is_told_once() {
+        gst::init().unwrap();
+        let templates = overridden("still", "audiotestsrc ! identity name=failing error-after=3 ! fakesink");
+        let (tell, told) = mpsc::sync_channel(16);
+        let graph = Graph::new(&templates, "still", &[], RoomClock::start(), move |event| drop(tell.send(event)));
+        let graph = graph.unwrap();
+        graph.begin().unwrap();
+        let first = told.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(&first, GraphEvent::Failed { element, .. } if element == "failing"), "{first:?}");
+        // This waits for the streaming thread, which has told of its source by then.
+        graph.pipeline().set_state(gst::State::Null).unwrap();
+        let more: Vec<_> = told.try_iter().filter(|event| *event != GraphEvent::Ended).collect();
+        assert_eq!(more, []);
     }
 }

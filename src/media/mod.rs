@@ -1,17 +1,18 @@
 //! Media: the only place that knows GStreamer.
 //!
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
-//! `transport` → `inbound` → `decoder` → `picture` → `video_mixer` (with `still`s, copied by `compose`). Outbound:
-//! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection`
-//! is all of that for one peer, `stage` the canvas of a room. `insides` is what webrtcbin has no properties for,
-//! `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines, `goodbye` a connection's
-//! last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call: what bots and tests join
-//! rooms with.
+//! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
+//! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
+//! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
+//! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
+//! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
+//! a call: what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
 pub mod caller;
 mod clock;
+mod coded_size;
 mod compose;
 mod connection;
 mod decoder;
@@ -26,6 +27,7 @@ mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
+mod size_limit;
 mod stage;
 mod still;
 mod template;

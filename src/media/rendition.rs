@@ -1,6 +1,6 @@
 //! One encode of the mix, shared by everybody who watches it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(super) struct EncodedFrame {
 /// A running encoder and its fan-out. Dropping it stops the encoder.
 #[derive(Debug)]
 pub struct Rendition {
+    key: RenditionKey,
     // Before the graph, so that a mixer that still holds this rendition feeds a source that refuses.
     source: gst_app::AppSrc,
     encoder_out: gst_app::AppSink,
@@ -56,6 +57,7 @@ struct Shared {
     frames: AtomicU64,
     keyframes: AtomicU64,
     dropped: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl Shared {
@@ -92,8 +94,8 @@ pub struct RenditionCounts {
 }
 
 impl Rendition {
-    /// Starts an encoder. `failed` is called on a streaming thread, at most with the pipeline's own failures. Blocks for
-    /// the state change.
+    /// Starts an encoder. `failed` is called on a streaming thread, once at most, with why the encoder is of no use any
+    /// more; [`has_failed`](Self::has_failed) holds by then. Blocks for the state change.
     pub fn start(
         templates: &Templates,
         codec: Codec,
@@ -121,15 +123,18 @@ impl Rendition {
                 "encode-h264"
             }
         };
+        let shared = Arc::new(Shared::default());
+        let watched = shared.clone();
         let graph = Graph::new(templates, name, &values, clock, move |event| {
             if let GraphEvent::Failed { element, detail } = event {
+                watched.failed.store(true, Ordering::Release);
                 failed(format!("{element}: {detail}"));
             }
         })?;
         let source: gst_app::AppSrc = graph.element("raw-in")?;
         let encoder_out: gst_app::AppSink = graph.element("encoded-out")?;
-        let shared = Arc::new(Shared::default());
-        let (fan_out, from) = (shared.clone(), RenditionKey { codec, name: config.name.clone() });
+        let key = RenditionKey { codec, name: config.name.clone() };
+        let (fan_out, from) = (shared.clone(), key.clone());
         encoder_out.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -149,6 +154,7 @@ impl Rendition {
         graph.start()?;
         let interval = Duration::from_secs(1) / fps;
         Ok(Self {
+            key,
             source,
             encoder_out,
             shared,
@@ -169,7 +175,7 @@ impl Rendition {
         if self.source.caps().as_ref() != Some(&composite.caps) {
             self.source.set_caps(Some(&composite.caps));
         }
-        // It fails only while the pipeline goes down.
+        // It fails only when the encoder did, or while the pipeline goes down.
         let _ = self.source.push_buffer(composite.buffer.clone());
     }
 
@@ -177,7 +183,11 @@ impl Rendition {
     pub fn add_watcher(&self, sender: Arc<VideoSender>) {
         {
             let mut watchers = self.shared.watchers();
+            let watchers_before = watchers.len();
             watchers.retain(|watcher| watcher.peer() != sender.peer());
+            if watchers.len() == watchers_before {
+                sender.follow_another(&self.key);
+            }
             watchers.push(sender);
         }
         self.request_keyframe();
@@ -201,6 +211,11 @@ impl Rendition {
         if let Some(pad) = self.encoder_out.static_pad("sink") {
             pad.push_event(event);
         }
+    }
+
+    /// Whether it is of no use any more.
+    pub fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
     }
 
     /// What it did so far.

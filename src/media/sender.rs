@@ -148,6 +148,15 @@ impl VideoSender {
         }
     }
 
+    /// Frames of `rendition` come from another encoder from now on: if it is what is sent already, then on from a keyframe
+    /// of that one, as a decoder can make nothing of the frames between.
+    pub(super) fn follow_another(&self, rendition: &RenditionKey) {
+        let mut state = self.lock();
+        if state.current.as_ref() == Some(rendition) {
+            state.wants_keyframe = true;
+        }
+    }
+
     /// The peer's decoder asks for a keyframe (PLI, FIR). What is too much is not passed on.
     pub(super) fn keyframe_requested(&self) {
         let wanted = {
@@ -318,6 +327,28 @@ mod tests {
             SenderEvent::Switched(key("low")),
         ];
         assert_eq!(*events.lock().unwrap(), told);
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    #[test]
+    fn after_a_change_of_the_encoder_the_same_rendition_goes_on_with_a_keyframe() {
+        let (pipeline, source) = running_source();
+        let sender = VideoSender::new(PeerId::from_bits(1), source, |_| {});
+        sender.open();
+        sender.switch_to(Some(key("high")));
+        sender.frame(&key("high"), &frame(10, true));
+        sender.frame(&key("high"), &frame(40, false));
+        assert_eq!(sender.counts(), (2, 0));
+        sender.follow_another(&key("low"));
+        sender.frame(&key("high"), &frame(70, false));
+        assert_eq!(sender.counts(), (3, 0), "another rendition is of no concern");
+        sender.follow_another(&key("high"));
+        sender.switch_to(Some(key("high")));
+        sender.frame(&key("high"), &frame(100, false));
+        assert_eq!(sender.counts(), (3, 1));
+        sender.frame(&key("high"), &frame(130, true));
+        sender.frame(&key("high"), &frame(160, false));
+        assert_eq!(sender.counts(), (5, 1));
         pipeline.set_state(gst::State::Null).unwrap();
     }
 

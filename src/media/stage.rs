@@ -1,6 +1,7 @@
 //! A room's canvas: the tiles that the room decides, with their labels and slates, as the video mixer shows them.
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::clock::RoomClock;
@@ -26,6 +27,9 @@ pub struct StageTile {
     pub picture: Arc<PictureSlot>,
 }
 
+/// The scene that is to be shown next.
+type Waiting = Mutex<Option<Vec<StageTile>>>;
+
 /// The canvas of a room. Dropping it ends the mixer.
 ///
 /// Labels and slates take milliseconds to draw, so a thread of its own does that and hands finished scenes to the mixer;
@@ -34,7 +38,7 @@ pub struct StageTile {
 pub struct Stage {
     mixer: Arc<VideoMixer>,
     templates: Arc<Templates>,
-    waiting: Arc<Mutex<Option<Vec<StageTile>>>>,
+    waiting: Arc<Waiting>,
     wake: mpsc::SyncSender<()>,
 }
 
@@ -49,20 +53,12 @@ impl Stage {
         let mixer = Arc::new(VideoMixer::start(room, config, clock)?);
         let waiting = Arc::new(Mutex::new(None));
         let (wake, woken) = mpsc::sync_channel(1);
-        let (scenes, target, easel) = (waiting.clone(), Arc::downgrade(&mixer), Easel::new(templates.clone()));
+        let (scenes, target, mut easel) = (waiting.clone(), Arc::downgrade(&mixer), Easel::new(templates.clone()));
+        let mount = move |mixer: &VideoMixer, scene: &[StageTile]| mount(&mut easel, mixer, scene, clock);
         let span = tracing::info_span!("stage", %room);
         std::thread::Builder::new()
             .name("stage".to_owned())
-            .spawn(move || {
-                span.in_scope(|| {
-                    let mut easel = easel;
-                    while woken.recv().is_ok() {
-                        let scene = scenes.lock().unwrap_or_else(PoisonError::into_inner).take();
-                        let (Some(scene), Some(mixer)) = (scene, target.upgrade()) else { continue };
-                        mount(&mut easel, &mixer, scene, clock);
-                    }
-                });
-            })
+            .spawn(move || span.in_scope(|| keep_mounting(&scenes, &woken, &target, mount)))
             .map_err(VideoMixerError::Thread)?;
         Ok(Self { mixer, templates, waiting, wake })
     }
@@ -70,7 +66,7 @@ impl Stage {
     /// What is on the canvas, as soon as its stills are drawn.
     pub fn show(&self, scene: Vec<StageTile>) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(scene);
-        // Full means that the thread will look anyway.
+        // Full means that the thread will look anyway. It is there for as long as this handle.
         let _ = self.wake.try_send(());
     }
 
@@ -116,11 +112,32 @@ impl Camera {
     }
 }
 
+/// Mounts scenes until nobody can send any more. One that cannot be mounted, which is a bug, is shown without its stills.
+fn keep_mounting(
+    waiting: &Waiting,
+    woken: &mpsc::Receiver<()>,
+    mixer: &Weak<VideoMixer>,
+    mut mount: impl FnMut(&VideoMixer, &[StageTile]),
+) {
+    while woken.recv().is_ok() {
+        let scene = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(scene), Some(mixer)) = (scene, mixer.upgrade()) else { continue };
+        // Whole after a panic is what goes on: an easel has nothing but what is drawn, and the mixer takes scenes as a
+        // whole.
+        if catch_unwind(AssertUnwindSafe(|| mount(&mixer, &scene))).is_err() {
+            tracing::error!("a scene's stills could not be mounted; it is shown without");
+            let bare = |it: StageTile| Placed { tile: it.tile, picture: Some(it.picture), slate: None, label: None };
+            mixer.set_scene(scene.into_iter().map(bare).collect());
+        }
+    }
+}
+
 /// Draws what the scene needs at once, shows it, then draws the slates that it may need later.
-fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: Vec<StageTile>, clock: RoomClock) {
+fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: &[StageTile], clock: RoomClock) {
     let now = clock.now();
+    easel.begin_scene();
     let mut placed: Vec<Placed> = Vec::with_capacity(scene.len());
-    for tile in &scene {
+    for tile in scene {
         let live = tile.picture.latest(now, FREEZE_AFTER).is_some();
         let (width, height) = (tile.tile.width, tile.tile.height);
         placed.push(Placed {
@@ -131,10 +148,49 @@ fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: Vec<StageTile>, clock: Ro
         });
     }
     mixer.set_scene(placed.clone());
-    for (placed, tile) in placed.iter_mut().zip(&scene) {
+    for (placed, tile) in placed.iter_mut().zip(scene) {
         if placed.slate.is_none() {
             placed.slate = easel.frame(&Still::slate(tile.tile.width, tile.tile.height, tile.peer, &tile.name));
         }
     }
     mixer.set_scene(placed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_scene_that_cannot_be_mounted_is_shown_bare_and_the_next_one_whole() {
+        gstreamer::init().unwrap();
+        let (room, clock) = ("stage".parse().unwrap(), RoomClock::start());
+        let mixer = Arc::new(VideoMixer::start(&room, &config::Video::default(), clock).unwrap());
+        let (waiting, target) = (Arc::new(Waiting::default()), Arc::downgrade(&mixer));
+        let (wake, woken) = mpsc::sync_channel(1);
+        let (tell, told) = mpsc::sync_channel(16);
+        let scenes = waiting.clone();
+        let mount = move |mixer: &VideoMixer, scene: &[StageTile]| {
+            tell.send(mixer.tiles()).unwrap();
+            assert!(scene.len() != 2, "this scene cannot be mounted");
+            mixer.set_scene(Vec::new());
+        };
+        let thread = std::thread::spawn(move || keep_mounting(&scenes, &woken, &target, mount));
+        let tile = |peer| StageTile {
+            peer: PeerId::from_bits(peer),
+            tile: Tile { x: 0, y: 0, width: 320, height: 180 },
+            name: "Ada".to_owned(),
+            muted: false,
+            picture: Arc::default(),
+        };
+        // What each one finds there is of the one before.
+        for (count, found) in [(1, 0), (2, 0), (3, 2), (1, 0)] {
+            *waiting.lock().unwrap() = Some((0..count).map(tile).collect());
+            wake.send(()).unwrap();
+            assert_eq!(told.recv_timeout(PATIENCE), Ok(found));
+        }
+        drop(wake);
+        thread.join().unwrap();
+    }
 }

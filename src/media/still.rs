@@ -21,9 +21,6 @@ const LABEL_MUTED: &str = include_str!("../../assets/label-muted.svg");
 /// How long the drawing of one still may take.
 const DRAW_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
-/// Stills that are kept for the next layout; a room of 25 needs 50.
-const KEPT: usize = 128;
-
 /// Why a still could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StillError {
@@ -75,16 +72,22 @@ impl Still {
     }
 }
 
-/// Draws stills and keeps them. One thread at a time uses it.
+/// Draws stills, and keeps those of the scene that it is at and of the one before. One thread at a time uses it.
 #[derive(Debug)]
 pub(super) struct Easel {
     templates: Arc<Templates>,
     kept: HashMap<Still, Frame>,
+    before: HashMap<Still, Frame>,
 }
 
 impl Easel {
     pub(super) fn new(templates: Arc<Templates>) -> Self {
-        Self { templates, kept: HashMap::new() }
+        Self { templates, kept: HashMap::new(), before: HashMap::new() }
+    }
+
+    /// What is asked for from now on belongs to another scene.
+    pub(super) fn begin_scene(&mut self) {
+        self.before = std::mem::take(&mut self.kept);
     }
 
     /// The still as a frame; drawn unless it was drawn before. Blocks for some milliseconds.
@@ -92,19 +95,10 @@ impl Easel {
         if let Some(frame) = self.kept.get(still) {
             return Some(frame.clone());
         }
-        match draw(&self.templates, &still.svg()) {
-            Ok(frame) => {
-                if self.kept.len() >= KEPT {
-                    self.kept.clear();
-                }
-                self.kept.insert(still.clone(), frame.clone());
-                Some(frame)
-            }
-            Err(error) => {
-                tracing::error!(%error, "a still could not be drawn");
-                None
-            }
-        }
+        let known = self.before.remove(still).map_or_else(|| draw(&self.templates, &still.svg()), Ok);
+        let frame = known.inspect_err(|error| tracing::error!(%error, "a still could not be drawn")).ok()?;
+        self.kept.insert(still.clone(), frame.clone());
+        Some(frame)
     }
 }
 
@@ -219,6 +213,23 @@ mod tests {
         assert!(text.ends_with('…') && width <= 200, "{width} {text}");
         let (width, text) = label_text("Bob", 20, 200, true);
         assert!(text == "Bob" && width < 90, "{width}");
+    }
+
+    #[test]
+    fn stills_are_kept_for_a_scene_and_the_next_one() {
+        gst::init().unwrap();
+        let mut easel = Easel::new(Arc::new(Templates::load(None).unwrap()));
+        let visitor = |number| Still::slate(320, 180, PeerId::from_bits(number), "Visitor");
+        let resident = visitor(0);
+        let first = easel.frame(&resident).unwrap();
+        for number in 1..=10 {
+            easel.begin_scene();
+            easel.frame(&visitor(number)).unwrap();
+            let again = easel.frame(&resident).unwrap();
+            assert!(Arc::ptr_eq(&first, &again), "who stays is not drawn again");
+            let kept = easel.kept.len() + easel.before.len();
+            assert!(kept <= 3, "{kept} stills after {number} visits");
+        }
     }
 
     #[test]

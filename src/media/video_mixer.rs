@@ -1,6 +1,7 @@
 //! The room's composite: a thread that ticks at the canvas's frame rate, takes the newest picture of each tile and hands
 //! the finished frame to the renditions. It never waits for anyone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use crate::layout::Tile;
 
 /// After this long without a new picture a tile shows its slate.
 pub const FREEZE_AFTER: Duration = Duration::from_secs(3);
+
+/// A mixer that failed goes on after this long, so that one that always fails costs little.
+const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A finished frame of the canvas, shared by all who take it.
 #[derive(Clone, Debug)]
@@ -47,7 +51,8 @@ pub enum VideoMixerError {
     Thread(#[source] std::io::Error),
 }
 
-/// A room's video mixer. Its thread ends when this handle is dropped.
+/// A room's video mixer. Its thread ends when this handle is dropped, and not before: a panic in it, which is a bug, costs
+/// a pause of half a second.
 #[derive(Debug)]
 pub struct VideoMixer {
     shared: Arc<Shared>,
@@ -87,7 +92,17 @@ impl Shared {
 impl VideoMixer {
     /// Starts the mixer of `room`.
     pub fn start(room: &RoomId, config: &config::Video, clock: RoomClock) -> Result<Self, VideoMixerError> {
-        let canvas = Canvas::new(config)?;
+        let mut canvas = Canvas::new(config)?;
+        Self::start_with(room, config.fps, clock, move |scene, pts, duration| canvas.compose(scene, pts, duration))
+    }
+
+    /// `compose` makes a frame of a scene, of this time and duration.
+    fn start_with(
+        room: &RoomId,
+        fps: u32,
+        clock: RoomClock,
+        compose: impl FnMut(&[Placed], Duration, Duration) -> Option<Composite> + Send + 'static,
+    ) -> Result<Self, VideoMixerError> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -95,11 +110,11 @@ impl VideoMixer {
             skipped: AtomicU64::new(0),
         });
         let ticking = shared.clone();
-        let interval = Duration::from_secs(1) / config.fps.max(1);
+        let interval = Duration::from_secs(1) / fps.max(1);
         let span = tracing::info_span!("video-mixer", %room);
         std::thread::Builder::new()
             .name("video-mixer".to_owned())
-            .spawn(move || span.in_scope(|| run(&ticking, canvas, interval, clock)))
+            .spawn(move || span.in_scope(|| keep_running(&ticking, interval, clock, compose)))
             .map_err(VideoMixerError::Thread)?;
         Ok(Self { shared })
     }
@@ -107,6 +122,11 @@ impl VideoMixer {
     /// What is on the canvas from the next frame on.
     pub(super) fn set_scene(&self, scene: Vec<Placed>) {
         self.shared.lock().scene = scene;
+    }
+
+    #[cfg(test)]
+    pub(super) fn tiles(&self) -> usize {
+        self.shared.lock().scene.len()
     }
 
     /// Feeds `rendition` from the next frame on.
@@ -156,7 +176,27 @@ impl Drop for VideoMixer {
     }
 }
 
-fn run(shared: &Shared, mut canvas: Canvas, interval: Duration, clock: RoomClock) {
+/// Runs to the end, over failures.
+fn keep_running(
+    shared: &Shared,
+    interval: Duration,
+    clock: RoomClock,
+    mut compose: impl FnMut(&[Placed], Duration, Duration) -> Option<Composite>,
+) {
+    // Whole after a panic is what goes on: the lists are exchanged at once, and no frame is made of the one before.
+    while catch_unwind(AssertUnwindSafe(|| run(shared, interval, clock, &mut compose))).is_err() {
+        tracing::error!("the video mixer failed; it goes on");
+        let state = shared.lock();
+        drop(shared.changed.wait_timeout_while(state, FAILURE_PAUSE, |state| !state.ended));
+    }
+}
+
+fn run(
+    shared: &Shared,
+    interval: Duration,
+    clock: RoomClock,
+    compose: &mut impl FnMut(&[Placed], Duration, Duration) -> Option<Composite>,
+) {
     let mut next = clock.now();
     loop {
         let mut state = shared.lock();
@@ -174,7 +214,7 @@ fn run(shared: &Shared, mut canvas: Canvas, interval: Duration, clock: RoomClock
         let snapshots = std::mem::take(&mut state.snapshots);
         drop(state);
 
-        match canvas.compose(&scene, next, interval) {
+        match compose(&scene, next, interval) {
             Some(composite) => {
                 shared.frames.fetch_add(1, Ordering::Relaxed);
                 for consumer in &consumers {
@@ -301,4 +341,31 @@ fn resize(picture: &Frame, tile: Tile) -> Option<Frame> {
         converter.frame_ref(&picture.as_video_frame_ref(), &mut frame);
     }
     gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok().map(Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_failure_costs_a_frame_and_not_the_mixer() {
+        gst::init().unwrap();
+        let config = config::Video::default();
+        let mut canvas = Canvas::new(&config).unwrap();
+        let mut calls = 0;
+        let compose = move |scene: &[Placed], pts, duration| {
+            calls += 1;
+            assert!(calls % 2 == 0, "every other frame fails");
+            canvas.compose(scene, pts, duration)
+        };
+        let room: RoomId = "failures".parse().unwrap();
+        let mixer = VideoMixer::start_with(&room, config.fps, RoomClock::start(), compose).unwrap();
+        for _ in 0..3 {
+            assert!(mixer.next_composite(PATIENCE).is_none(), "what failed is given up at once");
+            assert!(mixer.next_composite(PATIENCE).is_some(), "and the next one comes");
+        }
+        assert_eq!(mixer.frames(), 3);
+    }
 }

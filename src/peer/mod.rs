@@ -3,6 +3,7 @@
 //! The room that made it speaks to it through [`Peer`] and hears of it by [`PeerNotice`]s; what the peer's own client
 //! should know goes out as [`Event`]s.
 
+mod happening;
 mod line;
 mod loss;
 mod task;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::control::{CloseReason, Event};
 use crate::media::{Connection, ConnectionError, ConnectionEvent, PictureSlot, Plan, RenditionKey, VideoSender};
+use happening::Happening;
 
 /// Messages that may wait for a peer, and events that may wait for its client. A client that lets so many wait is gone.
 const MAILBOX: usize = 256;
@@ -107,22 +109,22 @@ impl Peer {
             + Send
             + 'static,
     {
-        let (happened, mut happening) = mpsc::channel(MAILBOX * 4);
+        let (happened, happening) = mpsc::channel(MAILBOX * 4);
         let (peer, clock) = (opening.plan.peer, opening.plan.clock);
         let report = Box::new(move |event| {
             // Full means that the peer's task is stuck; it will be closed for silence.
             let _ = happened.try_send(event);
         });
-        let plan = opening.plan;
-        let made = tokio::task::spawn_blocking(move || make(plan, report));
+        let (plan, span) = (opening.plan, tracing::Span::current());
+        let made = tokio::task::spawn_blocking(move || span.in_scope(|| make(plan, report)));
         let made = tokio::time::timeout(START_DEADLINE, made).await.map_err(|_| OpenError::Late)?;
         let connection = Arc::new(made.map_err(|_| OpenError::Panicked)??);
 
-        let mut early = Vec::new();
+        let mut happening = Happening::new(happening);
         let answer = if opening.trickle {
             connection.answer(None)?
         } else {
-            let candidates = gather(&mut happening, &mut early).await;
+            let candidates = happening.candidates(tokio::time::Instant::now() + GATHERING_DEADLINE).await;
             connection.answer(Some(&candidates))?
         };
         let (mailbox, commands) = mpsc::channel(MAILBOX);
@@ -137,7 +139,7 @@ impl Peer {
             client,
             notices: opening.notices,
         };
-        tokio::spawn(tracing::Instrument::in_current_span(task.run(commands, happening, early)));
+        tokio::spawn(tracing::Instrument::in_current_span(task.run(commands, happening)));
         Ok(Opened { peer: handle, answer, events })
     }
 
@@ -175,19 +177,6 @@ impl Peer {
         // A mailbox that is full belongs to a task that hangs or is gone; its room hears of that by its silence.
         if self.mailbox.try_send(command).is_err() {
             tracing::debug!("a peer did not take a message");
-        }
-    }
-}
-
-/// Waits for the server's own candidates; other events are kept for the task.
-async fn gather(happening: &mut mpsc::Receiver<ConnectionEvent>, early: &mut Vec<ConnectionEvent>) -> Vec<String> {
-    let mut candidates = Vec::new();
-    let end = tokio::time::Instant::now() + GATHERING_DEADLINE;
-    loop {
-        match tokio::time::timeout_at(end, happening.recv()).await {
-            Ok(Some(ConnectionEvent::Candidate { candidate, .. })) => candidates.push(candidate),
-            Ok(Some(ConnectionEvent::Gathered) | None) | Err(_) => return candidates,
-            Ok(Some(other)) => early.push(other),
         }
     }
 }

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::happening::Happening;
 use super::line::{Finding, Line, Sight};
 use super::{PeerCommand, PeerNotice};
 use crate::control::{Candidate, CloseReason, Event};
 use crate::id::PeerId;
 use crate::media::{Connection, ConnectionEvent, RoomClock};
+use crate::recent::Recent;
 
 /// How often the line is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Decoders that a peer may wear out; then its picture is given up until it joins anew.
-const MAX_DECODERS: u32 = 5;
+/// Decoders that a peer may wear out within a minute; then its picture is given up until it joins anew.
+const MAX_DECODERS: usize = 5;
+const LATELY: Duration = Duration::from_secs(60);
 /// The wait before the next one, so that a stream of garbage costs little.
 const DECODER_PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,26 +42,12 @@ enum Done {
 }
 
 impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
-    pub(super) async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<PeerCommand>,
-        mut happening: mpsc::Receiver<ConnectionEvent>,
-        early: Vec<ConnectionEvent>,
-    ) {
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<PeerCommand>, mut happening: Happening) {
         let (finished, mut finishing) = mpsc::channel(16);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut candidates, mut decoders) = (0, 1);
-        let mut early = early.into_iter();
+        let (mut candidates, mut worn_out) = (0, Recent::new(LATELY));
         let reason = loop {
-            // What came while candidates were gathered is first.
-            let event = early.next();
-            let next = async {
-                match event {
-                    Some(event) => Some(event),
-                    None => happening.recv().await,
-                }
-            };
             let ended = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -85,7 +74,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                     Done::Verified(false) => Some(CloseReason::WrongFingerprint),
                     Done::DecoderRestarted => None,
                 },
-                Some(event) = next => self.happened(event, &mut decoders, &finished),
+                Some(event) = happening.next() => self.happened(event, &mut worn_out, &finished),
                 _ = look.tick() => self.look(),
             };
             if let Some(reason) = ended {
@@ -118,7 +107,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
     fn happened(
         &mut self,
         event: ConnectionEvent,
-        decoders: &mut u32,
+        worn_out: &mut Recent,
         finished: &mpsc::Sender<Done>,
     ) -> Option<CloseReason> {
         match event {
@@ -151,7 +140,8 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 None
             }
             ConnectionEvent::DecoderFailed { detail } => {
-                tracing::warn!(detail, decoders = *decoders, "the decoder failed");
+                let decoders = worn_out.note(self.clock.now());
+                tracing::warn!(detail, decoders, "the decoder failed");
                 self.renew_decoder(decoders, finished);
                 None
             }
@@ -175,15 +165,14 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         }
     }
 
-    fn renew_decoder(&self, decoders: &mut u32, finished: &mpsc::Sender<Done>) {
+    fn renew_decoder(&self, worn_out: usize, finished: &mpsc::Sender<Done>) {
         self.connection.stop_decoder();
-        if *decoders >= MAX_DECODERS {
+        if worn_out >= MAX_DECODERS {
             tracing::warn!("no decoder can stand this stream; the picture is given up");
             return;
         }
-        *decoders += 1;
         let (connection, finished) = (self.connection.clone(), finished.clone());
-        tokio::spawn(async move {
+        let restart = async move {
             tokio::time::sleep(DECODER_PAUSE).await;
             off_task(&finished, move || {
                 if let Err(error) = connection.restart_decoder() {
@@ -192,7 +181,8 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 connection.request_keyframe();
                 Done::DecoderRestarted
             });
-        });
+        };
+        tokio::spawn(tracing::Instrument::in_current_span(restart));
     }
 
     fn look(&mut self) -> Option<CloseReason> {

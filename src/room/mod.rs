@@ -1,9 +1,10 @@
 //! The rooms: a task per room, and the registry that finds them.
 //!
 //! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in,
-//! `snapshots` has the room's pictures for whoever asks.
+//! `snapshots` has the room's pictures for whoever asks, `retries` when what failed is started again.
 
 mod reception;
+mod retries;
 mod snapshots;
 mod state;
 mod task;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 
 use crate::control::{Refusal, Reply};
 
@@ -14,11 +14,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A JPEG, or `None` where none could be made.
 type Picture = Option<Vec<u8>>;
 
+/// Held while a picture is taken, so that the others wait for it: which only tokio's can be.
+#[expect(clippy::disallowed_types, reason = "what it guards is the taking, and no state that a task should own")]
+type Taking = tokio::sync::Mutex<Option<(Instant, Picture)>>;
+
 /// The last picture of a room. A cheap handle.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshots {
-    /// A tokio mutex: held while a picture is taken, so that the others wait for it.
-    last: Arc<Mutex<Option<(Instant, Picture)>>>,
+    last: Arc<Taking>,
 }
 
 impl Snapshots {

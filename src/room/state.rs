@@ -85,7 +85,7 @@ pub(super) enum Input {
     Speaking(Vec<PeerId>),
     /// Whether a participant's packets come, by the audio mixer.
     VoiceLive(PeerId, bool),
-    /// An encoder failed.
+    /// An encoder failed, and may now be started again.
     RenditionFailed(RenditionKey),
     /// Time passed: running time.
     Tick(Duration),
@@ -254,8 +254,11 @@ impl RoomState {
                 if self.effected.running.remove(&key) {
                     effects.push(Effect::StopRendition(key.clone()));
                     self.effected.subscribed.retain(|_, subscribed| subscribed.as_ref() != Some(&key));
-                    for (_, member) in &mut self.members {
-                        member.current = member.current.take().filter(|current| *current != key);
+                    // Who is to get it still gets it, once there is something to get.
+                    let gets = |member: &Member| self.desired(member).as_ref() == Some(&key);
+                    let others: Vec<bool> = self.members.iter().map(|(_, member)| !gets(member)).collect();
+                    for ((_, member), other) in self.members.iter_mut().zip(others) {
+                        member.current = member.current.take().filter(|current| !other || *current != key);
                     }
                 }
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::retries::Retries;
 use super::snapshots::Snapshots;
 use super::state::{Effect, Input, Member, NotAdmitted, RoomState};
 use crate::config::Config;
@@ -25,9 +26,6 @@ const MAILBOX: usize = 4_096;
 
 /// How often the room looks at the time.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A failed encoder is started again after this long, so that one that always fails costs little.
-const RENDITION_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a room could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +56,8 @@ pub(super) enum Mail {
     Call(Command, oneshot::Sender<Result<Reply, Refusal>>),
     Notice(PeerId, PeerNotice),
     Audio(AudioEvent),
-    RenditionFailed(RenditionKey),
+    /// An encoder failed, or one that did may be started again: [`RoomTask::mind_encoders`].
+    Encoders,
     Stop(oneshot::Sender<()>),
 }
 
@@ -102,7 +101,8 @@ impl RoomHandle {
             snapshots: Snapshots::default(),
             peers: HashMap::new(),
             renditions: HashMap::new(),
-            failures: handle.mailbox.downgrade(),
+            retries: Retries::default(),
+            mailbox: handle.mailbox.downgrade(),
             ended: handle.ended.clone(),
             over: false,
         };
@@ -183,8 +183,9 @@ struct RoomTask {
     snapshots: Snapshots,
     peers: HashMap<PeerId, Peer>,
     renditions: HashMap<RenditionKey, Arc<Rendition>>,
-    /// Where encoders report that they failed.
-    failures: mpsc::WeakSender<Mail>,
+    retries: Retries,
+    /// The room's own, for reminders.
+    mailbox: mpsc::WeakSender<Mail>,
     ended: Arc<AtomicBool>,
     over: bool,
 }
@@ -201,6 +202,7 @@ impl RoomTask {
                     None => break,
                 },
                 _ = tick.tick() => {
+                    self.mind_encoders().await;
                     // A room that nobody has entered yet was opened for somebody who is on the way.
                     if !self.state.peers().is_empty() {
                         let now = self.clock.now();
@@ -213,6 +215,8 @@ impl RoomTask {
         self.ended.store(true, Ordering::Release);
         mail.close();
         tracing::info!("room ends");
+        // The last handle of the audio mixer waits for its thread.
+        tokio::task::spawn_blocking(move || drop(self));
     }
 
     async fn take(&mut self, letter: Mail) {
@@ -262,7 +266,7 @@ impl RoomTask {
                     peer.close(CloseReason::MediaError);
                 }
             }
-            Mail::RenditionFailed(key) => self.decide(Input::RenditionFailed(key)).await,
+            Mail::Encoders => self.mind_encoders().await,
             Mail::Stop(reply) => {
                 for peer in self.peers.values() {
                     peer.close(CloseReason::ServerStopping);
@@ -392,12 +396,17 @@ impl RoomTask {
         let Some(config) = self.config.renditions.iter().find(|rendition| rendition.name == key.name).cloned() else {
             return;
         };
+        if self.retries.waits(&key) {
+            // It failed a moment ago and was stopped since: it is started when its time comes, for whoever watches then.
+            return;
+        }
         let (templates, fps, clock, codec) = (self.templates.clone(), self.config.video.fps, self.clock, key.codec);
-        let (failures, failed) = (self.failures.clone(), key.clone());
+        let (mailbox, failed, span) = (self.mailbox.clone(), key.clone(), tracing::Span::current());
         let started = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             Rendition::start(&templates, codec, &config, fps, clock, move |detail| {
                 tracing::error!(codec = %failed.codec, rendition = failed.name, detail, "an encoder failed");
-                report_failure(&failures, failed.clone());
+                remind(&mailbox);
             })
         });
         match started.await {
@@ -415,11 +424,27 @@ impl RoomTask {
         }
     }
 
-    fn retry_later(&self, key: RenditionKey) {
-        let failures = self.failures.clone();
+    /// Takes down the encoders that failed, and starts those again whose time has come. Each is looked at itself, so a
+    /// report that comes late, twice or never does no harm.
+    async fn mind_encoders(&mut self) {
+        let failed = self.renditions.iter().filter(|(_, rendition)| rendition.has_failed());
+        for key in failed.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            if let Some(rendition) = self.renditions.remove(&key) {
+                self.stage.starve(&rendition);
+            }
+            self.retry_later(key);
+        }
+        for key in self.retries.due(self.clock.now()) {
+            self.decide(Input::RenditionFailed(key)).await;
+        }
+    }
+
+    fn retry_later(&mut self, key: RenditionKey) {
+        let pause = self.retries.note(key, self.clock.now());
+        let mailbox = self.mailbox.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(RENDITION_PAUSE).await;
-            report_failure(&failures, key);
+            tokio::time::sleep(pause).await;
+            remind(&mailbox);
         });
     }
 
@@ -460,10 +485,13 @@ impl RoomTask {
     }
 }
 
-/// Called on streaming threads, too.
-fn report_failure(room: &mpsc::WeakSender<Mail>, key: RenditionKey) {
+/// Has the room look at its encoders. Called on streaming threads, too.
+fn remind(room: &mpsc::WeakSender<Mail>) {
     if let Some(mailbox) = room.upgrade() {
-        // A room that is too busy to hear it has lost an encoder; its watchers' requests for keyframes go on.
-        let _ = mailbox.try_send(Mail::RenditionFailed(key));
+        // A room that is too busy to take it looks at its next tick.
+        let _ = mailbox.try_send(Mail::Encoders);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ mod keyframes;
 mod late_joiner;
 #[path = "../support/program.rs"]
 mod program;
+mod recovery;
 mod renditions;
 #[path = "../support/server.rs"]
 mod server;

@@ -102,13 +102,23 @@ impl Server {
 
     /// Ends the server, which must have nothing to complain of; gives its log.
     #[track_caller]
-    pub fn end(mut self) -> String {
-        self.program.signal("TERM");
-        assert_eq!(self.program.ended().code(), Some(0));
-        let log = self.program.log();
-        let complaints: Vec<&str> =
-            log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
+    pub fn end(self) -> String {
+        let log = self.ended();
+        let complaints = complaints(&log);
         assert!(complaints.is_empty(), "{complaints:#?}");
         log
     }
+
+    /// Ends the server in order, whatever it complains of; gives its log.
+    #[track_caller]
+    pub fn ended(mut self) -> String {
+        self.program.signal("TERM");
+        assert_eq!(self.program.ended().code(), Some(0));
+        self.program.log()
+    }
+}
+
+/// What the server complains of in its log.
+pub fn complaints(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect()
 }

@@ -54,6 +54,11 @@ impl Encodes {
         Self { bitrate, lossy: false, shared: None, limiter: Limiter::default(), history, own: 0, failed: 0 }
     }
 
+    /// The same encodes, begun anew.
+    pub(super) fn renewed(self) -> Self {
+        Self { lossy: self.lossy, failed: self.failed, ..Self::new(self.bitrate) }
+    }
+
     /// Puts FEC into all packets from the next tick on, or no more.
     pub(super) fn protect(&mut self, lossy: bool) {
         self.lossy = lossy;

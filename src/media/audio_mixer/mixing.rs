@@ -69,10 +69,42 @@ impl Mixing {
         }
     }
 
+    /// A mixing for the same voices and listeners that begins anew, decoders and encoders included.
+    pub(super) fn renewed(self) -> Self {
+        let Self { gate_dbfs, voices, listeners, muted, sum: _, encodes, speaking, ticks, arrivals: _ } = self;
+        let mut new = Self {
+            gate_dbfs,
+            voices: Vec::with_capacity(voices.len()),
+            listeners: Vec::with_capacity(listeners.len()),
+            muted,
+            sum: Sum::default(),
+            encodes: encodes.renewed(),
+            speaking,
+            ticks,
+            arrivals: VecDeque::new(),
+        };
+        for VoiceStrip { peer, inbox, last_packet, live, .. } in voices {
+            match new.voice(peer, inbox) {
+                Ok(voice) => new.voices.push(VoiceStrip { last_packet, live, ..voice }),
+                Err(error) => tracing::error!(participant = %peer, %error, "a voice is lost: it has no decoder"),
+            }
+        }
+        for ListenerSlot { peer, sink, closed, .. } in listeners {
+            new.add_listener(peer, sink, closed);
+        }
+        new
+    }
+
     pub(super) fn add_voice(&mut self, peer: PeerId, inbox: Arc<Inbox>) -> Result<(), opus::Error> {
+        let voice = self.voice(peer, inbox)?;
+        self.voices.push(voice);
+        Ok(())
+    }
+
+    fn voice(&self, peer: PeerId, inbox: Arc<Inbox>) -> Result<VoiceStrip, opus::Error> {
         let mut strip = Strip::new(self.gate_dbfs);
         strip.set_muted(self.muted.contains(&peer));
-        self.voices.push(VoiceStrip {
+        Ok(VoiceStrip {
             peer,
             inbox,
             playout: Playout::new(),
@@ -83,8 +115,7 @@ impl Mixing {
             delay: Duration::ZERO,
             last_packet: None,
             live: false,
-        });
-        Ok(())
+        })
     }
 
     pub(super) fn add_listener(&mut self, peer: PeerId, sink: Sink, closed: Closed) {

@@ -1,11 +1,13 @@
 //! The thread of a room's mixer, and the mailbox by which everybody else reaches it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::id::{PeerId, RoomId};
+use crate::recent::Recent;
 
 use super::grid::Grid;
 use super::inbox::{Closed, Inbox};
@@ -14,6 +16,10 @@ use super::{AudioEvent, AudioMixerError, AudioMixerView, Clock, Sink, lock};
 
 /// How long the end of the thread is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Failures that the mixer may go on after within [`LATELY`]; with more than these it is given up.
+const MAX_FAILURES: usize = 5;
+const LATELY: Duration = Duration::from_secs(60);
 
 /// A running mixer; dropping it ends the thread.
 pub(super) struct MixerThread {
@@ -115,7 +121,7 @@ impl fmt::Debug for MixerThread {
     }
 }
 
-/// Says so if the thread is unwinding.
+/// Says so if the thread is unwinding: the mixer failed too often.
 struct TellOfFailure<'a>(&'a dyn Fn(AudioEvent));
 
 impl Drop for TellOfFailure<'_> {
@@ -128,7 +134,7 @@ impl Drop for TellOfFailure<'_> {
 
 fn run(mailbox: &Mailbox, clock: &Clock, mut mixing: Mixing, events: &dyn Fn(AudioEvent)) {
     let _tell = TellOfFailure(events);
-    let mut grid = Grid::default();
+    let (mut grid, mut failures) = (Grid::default(), Recent::new(LATELY));
     loop {
         let wait = (!mixing.is_idle()).then(|| grid.wait(clock()));
         let post = mailbox.take(wait);
@@ -137,7 +143,14 @@ fn run(mailbox: &Mailbox, clock: &Clock, mut mixing: Mixing, events: &dyn Fn(Aud
         }
         deliver(post, &mut mixing);
         if let Some(tick) = grid.due(clock()) {
-            mixing.tick(tick, events);
+            // What a panic leaves half done is not looked at again, but for those who are here.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| mixing.tick(tick, events))) {
+                if failures.note(tick) > MAX_FAILURES {
+                    resume_unwind(panic);
+                }
+                tracing::error!("the audio mixer failed; it goes on anew");
+                mixing = mixing.renewed();
+            }
             let view = AudioMixerView { skipped_ticks: grid.skipped(), ..mixing.view() };
             *lock(&mailbox.view) = view;
         }
