@@ -28,11 +28,12 @@ const RUNTIME_DEADLINE: Duration = Duration::from_millis(200);
 enum Failure {
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    // No source: its own would say the same again.
     #[error("server.log: {0}")]
-    LogFilter(#[from] tracing_subscriber::filter::ParseError),
+    LogFilter(tracing_subscriber::filter::ParseError),
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Bots(#[from] BotsError),
@@ -121,7 +122,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 fn log_to_stderr(server: &Server) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&server.log)?;
+    let filter = EnvFilter::try_new(&server.log).map_err(Failure::LogFilter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match server.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),

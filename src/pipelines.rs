@@ -41,7 +41,7 @@ pub fn run(action: PipelinesAction, templates: &Templates) -> Result<String, Pip
             for name in templates.names() {
                 let keys = templates.get(name)?.keys().join(" ");
                 // Writing to a String cannot fail.
-                let _ = writeln!(list, "{name:<20} {keys}");
+                let _ = writeln!(list, "{}", format!("{name:<20} {keys}").trim_end());
             }
             Ok(list)
         }
@@ -61,4 +61,17 @@ pub fn run(action: PipelinesAction, templates: &Templates) -> Result<String, Pip
 pub fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("this is not of the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_has_a_line_for_each_and_no_blanks_behind() {
+        let templates = Templates::load(None).unwrap();
+        let list = run(PipelinesAction::List, &templates).unwrap();
+        let mut lines = list.lines().zip(templates.names());
+        assert!(lines.all(|(line, name)| line.starts_with(name) && line.trim_end() == line), "{list}");
+    }
 }

@@ -31,9 +31,9 @@ pub enum BotsError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     #[error("no bot got in; the last one because: {0}")]
-    NobodyIn(#[source] BotError),
+    NobodyIn(BotError),
     #[error("signals cannot be waited for: {0}")]
-    Signal(#[source] std::io::Error),
+    Signal(std::io::Error),
 }
 
 /// The bot with this number, participants first.

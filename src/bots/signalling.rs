@@ -21,11 +21,17 @@ pub enum SignallingError {
     #[error("{0} cannot be a server's address")]
     Address(Url),
     #[error("no answer from the server: {0}")]
-    Request(#[from] Box<ureq::Error>),
+    Request(Box<ureq::Error>),
     #[error("the server refused with {status}: {detail}")]
     Refused { status: u16, detail: String },
     #[error("the server's answer lacks {0}")]
     Malformed(&'static str),
+}
+
+impl From<Box<ureq::Error>> for SignallingError {
+    fn from(error: Box<ureq::Error>) -> Self {
+        Self::Request(error)
+    }
 }
 
 /// What a POST made on the server (RFC 9725's session resource).

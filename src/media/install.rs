@@ -23,7 +23,7 @@ const ELEMENTS: &[(&str, &str)] = &[
 /// Why media cannot be used on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    #[error("GStreamer does not start: {0}")]
+    #[error("GStreamer does not start")]
     Init(#[from] gst::glib::Error),
     #[error("GStreamer is {found}, but {}.{} is the oldest that is supported", MINIMUM.0, MINIMUM.1)]
     TooOld { found: String },

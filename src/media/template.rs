@@ -48,19 +48,10 @@ pub enum TemplateError {
     UnusedValue { name: String, key: String },
     #[error("pipeline {name}: the value of ${{{key}}} has characters that do not belong in a pipeline")]
     BadValue { name: String, key: String },
-    #[error("pipeline {name}: {source}")]
-    Refused {
-        name: String,
-        #[source]
-        source: gst::glib::Error,
-    },
-    #[error("pipeline {name}: {path}: {source}")]
-    Unreadable {
-        name: String,
-        path: String,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("pipeline {name}: {error}")]
+    Refused { name: String, error: gst::glib::Error },
+    #[error("pipeline {name}: {path}: {error}")]
+    Unreadable { name: String, path: String, error: std::io::Error },
     #[error("{path} overrides no pipeline")]
     Stray { path: String },
 }
@@ -171,10 +162,10 @@ impl Templates {
             by_name.insert((*name).to_owned(), Template::parse(name, text)?);
         }
         let Some(directory) = overrides else { return Ok(Self { by_name }) };
-        let unreadable = |name: &str, path: &Path, source| TemplateError::Unreadable {
+        let unreadable = |name: &str, path: &Path, error| TemplateError::Unreadable {
             name: name.to_owned(),
             path: path.display().to_string(),
-            source,
+            error,
         };
         let entries = std::fs::read_dir(directory).map_err(|e| unreadable("*", directory, e))?;
         for entry in entries {
@@ -209,7 +200,7 @@ impl Templates {
         values: &[(&str, String)],
     ) -> Result<gst::Pipeline, TemplateError> {
         let text = self.get(name)?.render(values)?;
-        let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
+        let refused = |error| TemplateError::Refused { name: name.to_owned(), error };
         let parsed = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS).map_err(refused)?;
         // The text of a single element gives that element, not a pipeline.
         parsed.downcast::<gst::Pipeline>().or_else(|element| {
@@ -223,7 +214,7 @@ impl Templates {
     /// A bin made of the template's text, its unlinked ends as ghost pads if `ghosts`.
     pub fn bin(&self, name: &str, values: &[(&str, String)], ghosts: bool) -> Result<gst::Bin, TemplateError> {
         let text = self.get(name)?.render(values)?;
-        let refused = |source| TemplateError::Refused { name: name.to_owned(), source };
+        let refused = |error| TemplateError::Refused { name: name.to_owned(), error };
         gst::parse::bin_from_description_full(&text, ghosts, None, gst::ParseFlags::FATAL_ERRORS)
             .map_err(refused)?
             .downcast::<gst::Bin>()

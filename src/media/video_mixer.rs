@@ -48,7 +48,7 @@ pub enum VideoMixerError {
     #[error("the canvas {width}x{height} cannot be made")]
     Canvas { width: u32, height: u32 },
     #[error("no thread for the video mixer: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
 }
 
 /// A room's video mixer. Its thread ends when this handle is dropped, and not before: a panic in it, which is a bug, costs

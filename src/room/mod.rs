@@ -34,7 +34,7 @@ const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 /// Why the rooms could not be opened at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RoomsError {
-    #[error("GStreamer cannot be used: {0}")]
+    #[error("GStreamer cannot be used")]
     Media(#[from] crate::media::MediaError),
     #[error(transparent)]
     Templates(#[from] TemplateError),

@@ -10,7 +10,11 @@ use crate::program::tessera;
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = tessera(arguments).envs(environment.iter().copied()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    String::from_utf8(output.stderr).unwrap()
+    let told = String::from_utf8(output.stderr).unwrap();
+    for cause in told.lines().filter_map(|line| line.strip_prefix("  because: ")) {
+        assert_eq!(told.matches(cause).count(), 1, "it is said twice:\n{told}");
+    }
+    told
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("GStreamer does not start: {0}")]
-    Init(#[source] glib::Error),
+    Init(glib::Error),
     #[error(transparent)]
     Graph(#[from] GraphError),
     #[error(transparent)]
@@ -156,7 +156,7 @@ pub enum CallError {
     #[error("the file cannot be played: {0}")]
     File(String),
     #[error("a thread cannot be started: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
 }
 
 /// The time on the host's clock, since the Unix epoch: what timecodes and onsets are written in.
