@@ -217,6 +217,10 @@ pub(super) mod tests {
 
     /// RTP packets of a moving picture, by frame; frames 0 and [`KEYFRAME`] are keyframes.
     pub(in crate::media) fn packets(codec: Codec) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
+        packets_of_size(codec, (160, 90))
+    }
+
+    fn packets_of_size(codec: Codec, (width, height): (u32, u32)) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
         let encoder = match codec {
             Codec::Vp8 => format!("vp8enc deadline=1 keyframe-max-dist={KEYFRAME} ! rtpvp8pay"),
             Codec::H264 => format!(
@@ -225,8 +229,8 @@ pub(super) mod tests {
             ),
         };
         let pipeline = gst::parse::launch(&format!(
-            "videotestsrc pattern=ball num-buffers={FRAMES} ! video/x-raw,width=160,height=90,framerate=30/1 ! {encoder} \
-             ! appsink name=out sync=false"
+            "videotestsrc pattern=ball num-buffers={FRAMES} ! video/x-raw,width={width},height={height},framerate=30/1 \
+             ! {encoder} ! appsink name=out sync=false"
         ))
         .unwrap()
         .downcast::<gst::Pipeline>()
@@ -313,6 +317,33 @@ pub(super) mod tests {
                 asked += told.try_iter().filter(|event| *event == DecoderEvent::WantsKeyframe).count();
                 std::thread::park_timeout(Duration::from_millis(20));
             }
+        }
+    }
+    #[test]
+    fn a_picture_that_is_too_large_does_not_reach_the_decoder() {
+        gst::init().unwrap();
+        for codec in [Codec::Vp8, Codec::H264] {
+            let (tell, told) = mpsc::sync_channel(2 * FRAMES);
+            let (templates, slot) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default());
+            let events = move |event| drop(tell.try_send(event));
+            let decoder =
+                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), events).unwrap();
+            for size in [(4_112, 128), (160, 90)] {
+                let (caps, frames) = packets_of_size(codec, size);
+                decoder.set_caps(&caps);
+                frames.into_iter().flatten().for_each(|packet| decoder.push(packet));
+            }
+            let deadline = Instant::now() + DEADLINE;
+            while slot.frames() < FRAMES as u64 {
+                assert!(Instant::now() < deadline, "{codec}: {} frames", slot.frames());
+                std::thread::yield_now();
+            }
+            assert_eq!(slot.frames(), FRAMES as u64, "{codec}: what fits comes by itself");
+            // Of H.264, parameter sets may come by themselves, too.
+            assert!(decoder.dropped() >= FRAMES as u64, "{codec}: what does not is counted");
+            let is_size = |event: &DecoderEvent| matches!(event, DecoderEvent::Picture { .. });
+            let sizes: Vec<DecoderEvent> = told.try_iter().filter(is_size).collect();
+            assert_eq!(sizes, [DecoderEvent::Picture { width: 160, height: 90 }], "{codec}");
         }
     }
 }

@@ -37,7 +37,8 @@ impl SizeLimit {
                 Some(gst::PadProbeData::BufferList(frames)) => frames.iter().all(|frame| looks.passes(codec, frame)),
                 _ => true,
             };
-            if passes { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
+            // Not Drop: with that the bindings leave no frame for GStreamer to free, which it complains of.
+            if passes { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
         });
         Ok(limit)
     }

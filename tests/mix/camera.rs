@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tessera::bots::{BotConfig, Frame, Picture};
-use tessera::control::{Codec, RoomView, TrackState};
+use tessera::control::{RoomView, TrackState};
 use tessera::probe::picture::Rect;
 
 use crate::control::live;
@@ -121,24 +121,22 @@ fn a_picture_that_changes_its_size_stays_undistorted() {
 
 #[test]
 fn a_picture_that_is_too_large_is_a_slate_until_it_fits_again() {
-    for codec in [Codec::Vp8, Codec::H264] {
-        let server = Server::start(&[]);
-        let bots = [0, 1].map(|index| server.join(BotConfig { codec, ..server.bot(index) }));
-        let room = server.room_of(2);
-        everybody_is_seen(&server, &bots, &room, 10);
-        bots[1].controls().resize(4_112, 128);
-        see(&server.runtime, &bots[0], "the slate", |frame| is_slate(frame, &room, 1));
-        let silent = server.room_where("no picture comes", |room| room.participants[1].video == TrackState::Silent);
-        let last = silent.participants[1].picture.as_ref().map(|picture| (picture.width, picture.height));
-        assert_eq!(last, Some((640, 360)), "{codec}: nothing larger was decoded");
-        bots[1].controls().resize(1_920, 1_080);
-        let room = server.room_where("the largest that is promised", |room| {
-            room.participants[1].picture.as_ref().is_some_and(|now| (now.width, now.height) == (1_920, 1_080))
-        });
-        everybody_is_seen(&server, &bots, &room, 10);
-        drop(bots);
-        let log = server.end();
-        let told: Vec<&str> = log.lines().filter(|line| line.contains("too large to be decoded")).collect();
-        assert!(told.len() == 1 && told[0].contains("room=studio") && told[0].contains("width=4112"), "{told:?}");
-    }
+    let server = Server::start(&[]);
+    let bots = [0, 1].map(|index| server.join(server.bot(index)));
+    let room = server.room_of(2);
+    everybody_is_seen(&server, &bots, &room, 10);
+    bots[1].controls().resize(4_112, 128);
+    see(&server.runtime, &bots[0], "the slate", |frame| is_slate(frame, &room, 1));
+    let silent = server.room_where("no picture comes", |room| room.participants[1].video == TrackState::Silent);
+    let last = silent.participants[1].picture.as_ref().map(|picture| (picture.width, picture.height));
+    assert_eq!(last, Some((640, 360)), "nothing larger was decoded");
+    bots[1].controls().resize(1_920, 1_080);
+    let room = server.room_where("the largest that is promised", |room| {
+        room.participants[1].picture.as_ref().is_some_and(|now| (now.width, now.height) == (1_920, 1_080))
+    });
+    everybody_is_seen(&server, &bots, &room, 10);
+    drop(bots);
+    let log = server.end();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("too large to be decoded")).collect();
+    assert!(told.len() == 1 && told[0].contains("room=studio") && told[0].contains("width=4112"), "{told:?}");
 }
