@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::pipelines::{PipelinesAction, pair};
 use crate::settings::{self, SettingsError};
 
@@ -65,6 +65,10 @@ pub struct BotsFlags {
     /// Address of the server [default: http://127.0.0.1:8080] [key: bots.server, env: TESSERA_BOTS_SERVER]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// The server's token; in the environment it is hidden from who lists processes [key: bots.token, env:
+    /// TESSERA_BOTS_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<Secret>,
     /// Room to join [default: demo] [key: bots.room, env: TESSERA_BOTS_ROOM]
     #[arg(long, value_name = "NAME")]
     room: Option<String>,
@@ -131,6 +135,7 @@ impl BotsFlags {
     pub fn load(self) -> Result<Config, SettingsError> {
         self.overrides.load([
             ("bots.server", self.server),
+            ("bots.token", self.token.map(|token| token.reveal().to_owned())),
             ("bots.room", self.room),
             ("bots.count", self.count),
             ("bots.viewers", self.viewers),
@@ -205,10 +210,11 @@ mod tests {
         };
         let line = "tessera bots --server http://192.0.2.7:1 --room r --count 3 --viewers 2 --video a.mp4 --seconds 9 \
                     --name-prefix Ann --codec H264 --size 320x180 --fps 25 --bitrate 300000 --speech bursts \
-                    --rendition low --decode 2 --log warn";
+                    --rendition low --decode 2 --token north --log warn";
         let config = load(line).unwrap();
         let expected = Bots {
             server: "http://192.0.2.7:1".to_owned(),
+            token: "north".into(),
             room: "r".parse().unwrap(),
             count: 3,
             viewers: 2,

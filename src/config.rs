@@ -3,6 +3,7 @@
 
 mod bots;
 mod check;
+mod secret;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bots::{Bots, Size, When};
 pub use check::InvalidConfig;
+pub use secret::Secret;
 
 /// Everything that can be configured, checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Origins (`https://host`) whose pages may open WebSockets, besides the server's own.
     pub origins: Vec<String>,
+    /// What requests have to bring (RFC 6750); empty asks nobody.
+    pub token: Secret,
     /// Overrides embedded pipelines, file by file.
     pub pipelines: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -49,7 +53,7 @@ pub enum LogFormat {
 }
 
 /// The network of the media.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ice {
     /// `stun:host:port` URLs that clients are told of.
@@ -57,7 +61,7 @@ pub struct Ice {
     /// `turn:host:port?transport=udp` or `turns:…` URLs that clients are told of.
     pub turn: Vec<String>,
     /// The secret shared with the TURN server (coturn's `static-auth-secret`).
-    pub turn_secret: Option<String>,
+    pub turn_secret: Option<Secret>,
     /// Seconds that TURN credentials are good for.
     pub turn_ttl: u32,
     /// UDP ports of the media; 0 and 0 leave it to the system.
@@ -154,6 +158,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             origins: Vec::new(),
+            token: Secret::default(),
             pipelines: None,
             log_format: LogFormat::Text,
             log: "info".to_owned(),
@@ -200,12 +205,5 @@ impl Default for Limits {
             joins_per_second: 50,
             linger: 30,
         }
-    }
-}
-
-/// Secrets stay out of logs, also where somebody prints the whole configuration.
-impl std::fmt::Debug for Ice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ice").field("stun", &self.stun).field("turn", &self.turn).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! The WebSocket protocol of `GET /ws/{room}?name=…`, for the browser client: this file is its specification.
 //!
+//! Where the server asks for a token, `access_token=…` in the query carries it (RFC 6750, section 2.3).
+//!
 //! Text frames, one JSON object each, with a `type`. The order is:
 //!
 //! 1. The server sends [`ServerMessage::Welcome`] at once.

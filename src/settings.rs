@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::config::{Bots, Config, Ice, InvalidConfig, Server};
+use crate::config::{Bots, Config, Ice, InvalidConfig, Secret, Server};
 
 const PREFIX: &str = "TESSERA_";
 /// Short names of keys.
@@ -98,7 +98,7 @@ fn shape() -> Table {
     let full = Config {
         server: Server { pipelines: Some(PathBuf::new()), ..Server::default() },
         ice: Ice {
-            turn_secret: Some(String::new()),
+            turn_secret: Some(Secret::default()),
             public_address: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             ..Ice::default()
         },
@@ -293,6 +293,8 @@ mod tests {
             ("TESSERA_ICE_STUN", "stun:a.example:3478, stun:b.example"),
             ("TESSERA_ICE_TURN", "[\"turn:c.example?transport=udp\"]"),
             ("TESSERA_ICE_TURN_SECRET", "north"),
+            ("TESSERA_SERVER_TOKEN", "12"),
+            ("TESSERA_BOTS_TOKEN", "34"),
             ("TESSERA_AUDIO_GATE_DBFS", "-50.5"),
             ("TESSERA_VIDEO_FIT", "fit"),
             ("TESSERA_RENDITIONS", "[{ name = \"only\", width = 640, height = 360, fps = 25, bitrate = 400000 }]"),
@@ -305,7 +307,8 @@ mod tests {
         assert_eq!(config.server.listen.port(), 9000);
         assert_eq!(config.ice.stun, ["stun:a.example:3478", "stun:b.example"]);
         assert_eq!(config.ice.turn, ["turn:c.example?transport=udp"]);
-        assert_eq!(config.ice.turn_secret.as_deref(), Some("north"));
+        assert_eq!(config.ice.turn_secret, Some("north".into()));
+        assert_eq!((config.server.token.reveal(), config.bots.token.reveal()), ("12", "34"));
         assert_eq!(config.renditions[0].name, "only");
         assert_eq!((config.bots.size, config.bots.seconds), (Size { width: 320, height: 180 }, Some(9)));
         assert_eq!(config.audio.gate_dbfs, -50.5);
@@ -321,6 +324,7 @@ mod tests {
         assert_eq!(error("[vidoe]", &[], &[]), "test.toml: there is no key vidoe");
         assert!(error("[renditions]", &[], &[]).starts_with("test.toml: renditions: invalid type"));
         assert!(load_text("[video]", &[], &[]).is_ok());
+        assert_eq!(error("[server]\ntoken = 1234", &[], &[]), "test.toml: server.token: is not a text");
         assert_eq!(error("fps = 1", &[], &[]), "test.toml: there is no key fps");
         assert_eq!(error("video = 1", &[], &[]), "test.toml: there is no key video");
         assert!(error("[video]\nfps = \"x\"", &[], &[]).starts_with("test.toml: video.fps: invalid type"));

@@ -45,6 +45,7 @@ fn bot(config: &Bots, server: &Url, index: usize) -> BotConfig {
         When::Bursts => Speech::Bursts { period: Duration::from_secs(1), length: Duration::from_millis(300) },
     };
     BotConfig {
+        token: config.token.clone(),
         name: format!("{} {}", config.name_prefix, index + 1),
         role: if index < config.count { Role::Join { rendition } } else { Role::Watch { rendition } },
         picture: config.video.clone().map_or(Picture::Colour, Picture::File),
@@ -167,8 +168,8 @@ impl Crew {
     /// Prints a line of the last second.
     #[expect(clippy::print_stdout, reason = "what this program is there to say")]
     async fn report(&mut self) {
-        let (server, room) = (self.server.clone(), self.config.room.clone());
-        match spawn_blocking(move || signalling::room(&server, &room)).await {
+        let (server, room, token) = (self.server.clone(), self.config.room.clone(), self.config.token.clone());
+        match spawn_blocking(move || signalling::room(&server, &room, &token)).await {
             Ok(Ok(view)) => {
                 self.room.send_replace(Some(Arc::new(view)));
             }

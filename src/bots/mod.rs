@@ -20,6 +20,7 @@ pub use crate::media::caller::{Controls, Counts, Frame, Heard, Receive, Relay, h
 pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
+use crate::config::Secret;
 use crate::control::{Codec, Wanted};
 use crate::id::RoomId;
 use crate::media::Templates;
@@ -62,6 +63,8 @@ pub enum Picture {
 pub struct BotConfig {
     /// The server's address, such as `http://192.0.2.7:8080`.
     pub server: Url,
+    /// What the server asks for (RFC 6750), or nothing.
+    pub token: Secret,
     pub room: RoomId,
     pub name: String,
     pub role: Role,
@@ -94,6 +97,7 @@ impl BotConfig {
     pub fn new(server: Url, room: RoomId, index: usize) -> Self {
         Self {
             server,
+            token: Secret::default(),
             room,
             name: format!("Bot {}", index + 1),
             role: Role::Join { rendition: Wanted::Auto },

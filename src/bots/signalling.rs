@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::http::header::AUTHORIZATION;
+use ureq::{Agent, Body, RequestBuilder};
 use url::Url;
 
 use super::{BotConfig, Role};
+use crate::config::Secret;
 use crate::control::{RoomView, Wanted};
 use crate::id::RoomId;
 
@@ -38,6 +40,7 @@ impl From<Box<ureq::Error>> for SignallingError {
 #[derive(Debug)]
 pub(super) struct Resource {
     url: Url,
+    token: Secret,
 }
 
 impl Resource {
@@ -47,7 +50,7 @@ impl Resource {
 
     /// Ends the call on the server's side. One that the server ended already is no error.
     pub(super) fn delete(&self) -> Result<(), SignallingError> {
-        let response = agent().delete(self.url.as_str()).call().map_err(Box::new)?;
+        let response = with_token(agent().delete(self.url.as_str()), &self.token).call().map_err(Box::new)?;
         match response.status().as_u16() {
             200..300 | 404 | 410 => Ok(()),
             _ => Err(refused(response)),
@@ -68,12 +71,13 @@ pub(super) fn post(config: &BotConfig, offer: &str) -> Result<(Resource, String)
         url.query_pairs_mut().append_pair("rendition", &String::from(rendition.clone()));
     }
     for _ in 0..=MAX_REDIRECTS {
-        let request = agent().post(url.as_str()).header("Content-Type", "application/sdp");
+        let request = with_token(agent().post(url.as_str()), &config.token).header("Content-Type", "application/sdp");
         let mut response = request.send(offer).map_err(Box::new)?;
         match response.status().as_u16() {
             201 => {
                 let answer = response.body_mut().read_to_string().map_err(Box::new)?;
-                return Ok((Resource { url: location(&url, &response)? }, answer));
+                let resource = Resource { url: location(&url, &response)?, token: config.token.clone() };
+                return Ok((resource, answer));
             }
             307 => url = location(&url, &response)?,
             _ => return Err(refused(response)),
@@ -83,9 +87,9 @@ pub(super) fn post(config: &BotConfig, offer: &str) -> Result<(Resource, String)
 }
 
 /// The room as the API shows it.
-pub(super) fn room(server: &Url, room: &RoomId) -> Result<RoomView, SignallingError> {
+pub(super) fn room(server: &Url, room: &RoomId, token: &Secret) -> Result<RoomView, SignallingError> {
     let url = endpoint(server, &["api", "rooms", room.as_str()])?;
-    let mut response = agent().get(url.as_str()).call().map_err(Box::new)?;
+    let mut response = with_token(agent().get(url.as_str()), token).call().map_err(Box::new)?;
     if response.status().as_u16() != 200 {
         return Err(refused(response));
     }
@@ -101,6 +105,14 @@ fn agent() -> Agent {
         .max_redirects_will_error(false)
         .build()
         .into()
+}
+
+/// With the server's token (RFC 6750, section 2.1), if there is one. It also follows a redirection: who redirects knows it.
+fn with_token<B>(request: RequestBuilder<B>, token: &Secret) -> RequestBuilder<B> {
+    if token.is_empty() {
+        return request;
+    }
+    request.header(AUTHORIZATION, format!("Bearer {}", token.reveal()))
 }
 
 /// A URL of the server's.

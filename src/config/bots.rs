@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::control::{Codec, Wanted};
 use crate::id::RoomId;
 
@@ -12,6 +13,8 @@ use crate::id::RoomId;
 pub struct Bots {
     /// URL of the server.
     pub server: String,
+    /// The server's token; empty where it asks for none.
+    pub token: Secret,
     pub room: RoomId,
     /// Participants.
     pub count: usize,
@@ -57,6 +60,7 @@ impl Default for Bots {
     fn default() -> Self {
         Self {
             server: "http://127.0.0.1:8080".to_owned(),
+            token: Secret::default(),
             room: "demo".parse().expect("four letters are a room's name"),
             count: 4,
             viewers: 0,

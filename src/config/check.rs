@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::{Audio, Bots, Config, Ice, Limits, Rendition, Server};
+use super::{Audio, Bots, Config, Ice, Limits, Rendition, Secret, Server};
 
 /// Canvas and renditions, in pixels, even: 4:2:0 pictures have half as many chroma samples each way.
 const SIZES: RangeInclusive<u32> = 16..=4096;
@@ -50,14 +50,26 @@ impl Config {
     }
 }
 
-/// As browsers send them: scheme, host and port, nothing behind.
 fn server(server: &Server) -> Checked {
+    token("server.token", &server.token)?;
+    // As browsers send them: scheme, host and port, nothing behind.
     for origin in &server.origins {
         let host = ["https://", "http://"].iter().find_map(|scheme| origin.strip_prefix(scheme)).unwrap_or_default();
         let plain = host.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'@' | b'*'));
         require(!host.is_empty() && plain, "server.origins", format!("{origin:?} is not https://host[:port]"))?;
     }
     Ok(())
+}
+
+/// RFC 6750, section 2.1 (`b64token`): what can stand in a header and in a link alike. The value is no part of the message.
+fn token(key: &str, token: &Secret) -> Checked {
+    let symbols = token.reveal().trim_end_matches('=');
+    let plain = symbols.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b));
+    require(
+        plain && (token.is_empty() || !symbols.is_empty()),
+        key,
+        "has others than A-Z a-z 0-9 - . _ ~ + / (and = at the end)",
+    )
 }
 
 fn ice(ice: &Ice) -> Checked {
@@ -67,9 +79,9 @@ fn ice(ice: &Ice) -> Checked {
     for url in &ice.turn {
         ice_url("ice.turn", url, &["turn:", "turns:"])?;
     }
-    let secret = ice.turn_secret.as_deref();
+    let secret = ice.turn_secret.as_ref();
     require(ice.turn.is_empty() || secret.is_some(), "ice.turn_secret", "is missing, but ice.turn has servers")?;
-    require(secret != Some(""), "ice.turn_secret", "is empty")?;
+    require(secret.is_none_or(|secret| !secret.is_empty()), "ice.turn_secret", "is empty")?;
     within("ice.turn_ttl", ice.turn_ttl, &TURN_TTL)?;
     let (min, max) = (ice.port_min, ice.port_max);
     require(
@@ -129,6 +141,7 @@ fn limits(limits: &Limits) -> Checked {
 fn bots(bots: &Bots) -> Checked {
     let web = bots.server.starts_with("http://") || bots.server.starts_with("https://");
     require(web, "bots.server", format!("{:?} is not http://host[:port]", bots.server))?;
+    token("bots.token", &bots.token)?;
     size("bots.size", bots.size.width)?;
     size("bots.size", bots.size.height)?;
     within("bots.fps", bots.fps, &FRAME_RATES)?;
@@ -196,7 +209,7 @@ mod tests {
         assert!(
             refused(|c| {
                 turn(c);
-                c.ice.turn_secret = Some(String::new())
+                c.ice.turn_secret = Some(Secret::default())
             })
             .starts_with("ice.turn_secret: is empty")
         );
@@ -210,6 +223,23 @@ mod tests {
         assert_eq!(refused(|c| c.bots.size.width = 641), "bots.size: is 641, which is odd");
         assert_eq!(refused(|c| c.bots.fps = 0), "bots.fps: is 0, not within 1 to 60");
         assert!(refused(|c| c.bots.server = "demo".into()).starts_with("bots.server: \"demo\" is not http"));
+    }
+
+    #[test]
+    fn tokens_are_plain_and_never_shown() {
+        for wrong in ["s3cret token", "s3cret\"", "é", "=", "s3=cret"] {
+            let (server, bots) = (refused(|c| c.server.token = wrong.into()), refused(|c| c.bots.token = wrong.into()));
+            assert!(server.starts_with("server.token: has others"), "{server}");
+            assert!(bots.starts_with("bots.token: has others"), "{bots}");
+            assert!(!server.contains(wrong) || wrong == "=", "{server}");
+        }
+        let mut config = Config::default();
+        config.server.token = "aZ09-._~+/==".into();
+        config.bots.token = "north".into();
+        config.ice.turn_secret = Some("south".into());
+        assert_eq!(config.check(), Ok(()));
+        let shown = format!("{config:?}");
+        assert!(["aZ09", "north", "south"].iter().all(|secret| !shown.contains(secret)), "{shown}");
     }
 
     #[test]

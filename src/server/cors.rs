@@ -16,7 +16,7 @@ pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 pub const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, If-Match, Link";
-const EXPOSED_HEADERS: &str = "Accept-Patch, Accept-Post, ETag, Link, Location, Retry-After";
+const EXPOSED_HEADERS: &str = "Accept-Patch, Accept-Post, ETag, Link, Location, Retry-After, WWW-Authenticate";
 /// Seconds that a browser may remember a preflight's answer.
 const MAX_AGE: &str = "86400";
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod app;
+mod bearer;
 mod conversation;
 mod cors;
 mod endpoint;
@@ -62,7 +63,9 @@ fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let nothing = warp::path::full().map(|path: warp::path::FullPath| {
         Problem::new(Kind::NotFound, format!("nothing is at {}", path.as_str())).into_response()
     });
-    endpoint::routes(app)
+    bearer::refusals(&app.config.server.token)
+        .or(endpoint::routes(app))
+        .unify()
         .or(session::routes(app))
         .unify()
         .or(socket::routes(app))

@@ -2,7 +2,9 @@
 //! over versions, whatever its `detail` says. `detail` is for people; it never holds a session id or a credential.
 
 use serde::Serialize;
-use warp::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE};
+use warp::http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
@@ -28,6 +30,7 @@ pub enum Kind {
     InvalidMessage,
     NotJoined,
     AlreadyJoined,
+    Unauthorized,
     ForeignOrigin,
     MethodNotAllowed,
     BodyTimeout,
@@ -62,6 +65,7 @@ impl Kind {
             Self::InvalidMessage => ("invalid-message", StatusCode::BAD_REQUEST, "The message cannot be understood"),
             Self::NotJoined => ("not-joined", StatusCode::CONFLICT, "An offer has to come first"),
             Self::AlreadyJoined => ("already-joined", StatusCode::CONFLICT, "An offer was made already"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "Not without the server's token"),
             Self::ForeignOrigin => ("foreign-origin", StatusCode::FORBIDDEN, "Not for pages of other sites"),
             Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
             Self::BodyTimeout => ("body-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not come in time"),
@@ -94,6 +98,7 @@ pub struct Problem {
     detail: String,
     retry_after: Option<u32>,
     allow: Option<&'static str>,
+    challenge: Option<&'static str>,
 }
 
 /// RFC 9457, section 3.1.
@@ -107,13 +112,18 @@ struct Document<'a> {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), retry_after: None, allow: None }
+        Self { kind, detail: detail.into(), retry_after: None, allow: None, challenge: None }
     }
 
     /// 405: `allow` is what the resource takes, as in the header of that name.
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let detail = format!("{method} is not possible here; {allow} are");
         Self { allow: Some(allow), ..Self::new(Kind::MethodNotAllowed, detail) }
+    }
+
+    /// 401: `challenge` is what has to be brought, as in `WWW-Authenticate`.
+    pub fn unauthorized(detail: impl Into<String>, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(Kind::Unauthorized, detail) }
     }
 
     /// 429: ask again after so many seconds.
@@ -158,6 +168,9 @@ impl Problem {
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.kind == Kind::UpgradeRequired {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

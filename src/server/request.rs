@@ -1,5 +1,6 @@
 //! A request as the handlers get it: read with a bound and a deadline, its parts decoded.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -33,12 +34,16 @@ pub struct Request {
 /// Takes a request as it comes; methods and headers are the handlers' business, so that each refusal is a problem
 /// document and not one of warp's rejections.
 pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
         .and(warp::header::headers_cloned())
-        .and(query)
+        .and(query())
         .and(warp::body::stream())
         .map(|method, headers, query, body| Request { method, headers, query, body: whole_chunks(body) })
+}
+
+/// The query as it was sent; empty where there is none.
+pub fn query() -> impl Filter<Extract = (String,), Error = Infallible> + Clone {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 fn whole_chunks<B: Buf>(

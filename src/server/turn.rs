@@ -25,7 +25,7 @@ pub fn ice_servers(ice: &Ice, now: SystemTime) -> Vec<IceServer> {
         let expiry = now + Duration::from_secs(u64::from(ice.turn_ttl));
         let seconds = expiry.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let username = format!("{seconds}:{:016x}", rand::random::<u64>());
-        let credential = credential(secret, &username);
+        let credential = credential(secret.reveal(), &username);
         servers.push(IceServer { urls: ice.turn.clone(), username: Some(username), credential: Some(credential) });
     }
     servers

@@ -13,6 +13,7 @@ mod process;
 mod program;
 mod sessions;
 mod sockets;
+mod tokens;
 
 /// An offer as a browser that only sends makes it: VP8 and Opus, bundled, no candidates yet.
 const OFFER: &str = include_str!("offer.sdp");
