@@ -13,6 +13,7 @@ import { saveSettings } from './settings.js';
 import { StatsPanel } from './stats-panel.js';
 import { makeTabs } from './tabs.js';
 import { toast } from './toast.js';
+import { askForToken } from './token-dialog.js';
 import { keepAwake } from './wake-lock.js';
 
 /**
@@ -69,6 +70,7 @@ export class CallView {
       byId('stage-note').replaceChildren(h('div', { class: 'spinner' }), 'Connecting …');
     } else {
       this.#showAway(over, callHelp(why, problem), retryAt);
+      if (why === 'unauthorized') this.#askForToken();
     }
   }
 
@@ -85,6 +87,10 @@ export class CallView {
     setText(byId('over-title'), title);
     setText(byId('over-text'), text);
     byId('over-title').focus(); // Where the keyboard goes on, and what a screen reader reads.
+  }
+
+  async #askForToken() {
+    if (await askForToken()) byId('rejoin').click();
   }
 
   #showPeer(peer) {

@@ -4,6 +4,7 @@ import { backoff } from './backoff.js';
 import { problemKind } from './help.js';
 import { Peer } from './peer.js';
 import { Signalling } from './signalling.js';
+import { isTokenNeeded } from './token.js';
 
 const ATTEMPT_DEADLINE_MS = 15000; // from opening the WebSocket to media
 const SETTLED_MS = 5000;
@@ -14,7 +15,7 @@ const FINAL_PROBLEMS = ['malformed-sdp', 'unsupported-sdp'];
 /**
  * A call. Events, all with a `detail`:
  * - `state`: `{state, why, retryAt, problem}`, where state is `joining`, `live`, `waiting` (for the next attempt, at
- *   `retryAt` in ms of the clock) or `over` (final; `why` is a close reason, a problem or `left`);
+ *   `retryAt` in ms of the clock) or `over` (final; `why` is a close reason, `problem`, `unauthorized` or `left`);
  * - `peer`: a new {@link Peer} whose `received` is now to be shown;
  * - `message`: the room's events, as the server sent them, after `welcome` and `answer`.
  */
@@ -95,12 +96,21 @@ export class Call extends EventTarget {
     const signalling = new Signalling(this.#options.room, this.#options.name);
     this.#signalling = signalling;
     this.#deadline = setTimeout(() => this.#retryLater('the connection took too long'), ATTEMPT_DEADLINE_MS);
-    signalling.addEventListener('lost', ({ detail }) => this.#retryLater(detail));
+    signalling.addEventListener('lost', ({ detail }) => this.#lost(signalling, detail));
     signalling.addEventListener('message', ({ detail }) => {
       this.#receive(detail).catch((error) => {
         if (this.#signalling === signalling) this.#retryLater(error.message);
       });
     });
+  }
+
+  // A browser does not say why a WebSocket was refused, so that has to be asked for.
+  async #lost(signalling, why) {
+    const refused = this.#peer === null && (await isTokenNeeded());
+    if (this.#signalling !== signalling) return;
+    if (!refused) return this.#retryLater(why);
+    this.#lastProblem = null;
+    this.#finish('unauthorized');
   }
 
   async #receive(message) {

@@ -80,6 +80,8 @@ export function callHelp(why, problem) {
       return { title: 'You left the room', text: 'The others go on without you. You can come back at any time.' };
     case 'removed':
       return { title: 'You were removed from the room', text: 'Somebody with access to the room put you out.' };
+    case 'unauthorized':
+      return { title: 'This server asks for a token', text: 'It lets in only those who have it. Ask whoever invited you.' };
     case 'room_ended':
       return { title: 'The room has ended', text: 'Its last participant has left.' };
     case 'server_stopping':

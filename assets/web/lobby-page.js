@@ -2,13 +2,17 @@
 
 import { copyText } from './copy.js';
 import { byId, h, icon, setText } from './dom.js';
-import { countOf, linksOf, liveRooms, newRoomName } from './rooms.js';
+import { liveRooms, pictureOf } from './live-rooms.js';
+import { countOf, linksOf, newRoomName } from './rooms.js';
 import { toast } from './toast.js';
+import { TokenNeeded } from './token.js';
+import { askForToken } from './token-dialog.js';
 
 const LIST_EVERY_MS = 4000;
 const PICTURE_EVERY_MS = 12000;
 
 const cards = new Map(); // room name → {element, update}
+let asked = false; // for the server's token
 
 byId('room').value = newRoomName();
 byId('room').select();
@@ -21,10 +25,20 @@ async function refresh() {
   try {
     show(await liveRooms());
     byId('away').hidden = true;
-  } catch {
-    byId('away').hidden = cards.size > 0;
+    byId('closed').hidden = true;
+  } catch (error) {
+    const closed = error instanceof TokenNeeded;
+    byId('away').hidden = closed || cards.size > 0;
+    byId('closed').hidden = !closed;
     byId('empty').hidden = true;
+    if (closed && !asked) enterToken();
   }
+}
+
+// Asked once by itself: whoever does not want to is left in peace until they press the button.
+async function enterToken() {
+  asked = true;
+  if (await askForToken()) refresh();
 }
 
 // Cards stay in place while their room lives, so that nobody's focus or click is lost to a refresh.
@@ -75,18 +89,23 @@ function makeCard(id) {
     setText(people, countOf(participants.length, 'person', 'people') + watching);
     if (Date.now() - shownAt < PICTURE_EVERY_MS) return;
     shownAt = Date.now();
-    loadPicture(picture, `/api/rooms/${encodeURIComponent(id)}/snapshot.jpg?${shownAt}`);
+    showPicture(picture, id);
   };
   return { element, update };
 }
 
 // The old picture stays until the new one is there, and where there is none.
-function loadPicture(image, url) {
-  const next = new Image();
-  next.onload = () => (image.src = next.src);
-  next.src = url;
+async function showPicture(image, room) {
+  const before = image.src;
+  try {
+    image.src = URL.createObjectURL(await pictureOf(room));
+    if (before) URL.revokeObjectURL(before);
+  } catch {
+    // The list says whether the server is there.
+  }
 }
 
+byId('enter-token').addEventListener('click', enterToken);
 refresh();
 setInterval(() => document.visibilityState === 'visible' && refresh(), LIST_EVERY_MS);
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && refresh());

@@ -12,6 +12,7 @@ import { linksOf, roomOfPage } from './rooms.js';
 import { loadSettings, saveSettings } from './settings.js';
 import { listenForShortcuts } from './shortcuts.js';
 import { toast } from './toast.js';
+import { settleToken } from './token-dialog.js';
 
 const room = roomOfPage();
 const settings = loadSettings();
@@ -179,3 +180,4 @@ function comeBack() {
 }
 
 prepare();
+settleToken();

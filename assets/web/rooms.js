@@ -1,4 +1,4 @@
-// Rooms: their names, their addresses, and which of them are live.
+// Rooms: their names and their addresses.
 
 const WORDS = [
   ['amber', 'azure', 'calm', 'clear', 'coral', 'early', 'gentle', 'green', 'ivory', 'quiet', 'silver', 'still'],
@@ -20,14 +20,6 @@ export function roomOfPage() {
 export function linksOf(room) {
   const name = encodeURIComponent(room);
   return { join: `${location.origin}/r/${name}`, watch: `${location.origin}/watch/${name}` };
-}
-
-/** The live rooms, as `GET /api/rooms` gives them. Throws where the server does not answer in time. */
-export async function liveRooms() {
-  const answer = await fetch('/api/rooms', { signal: AbortSignal.timeout(5000), cache: 'no-store' });
-  if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
-  const { rooms } = await answer.json();
-  return rooms;
 }
 
 /** "1 person", "3 people": a count with its noun. */

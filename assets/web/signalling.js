@@ -1,5 +1,7 @@
 // The WebSocket to the server. `src/protocol.rs` is the specification of its messages.
 
+import { currentToken } from './token.js';
+
 const OPEN_DEADLINE_MS = 8000;
 
 /**
@@ -16,8 +18,11 @@ export class Signalling extends EventTarget {
   constructor(room, name) {
     super();
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    const query = name === undefined ? '' : `?name=${encodeURIComponent(name)}`;
-    this.#socket = new WebSocket(`${scheme}://${location.host}/ws/${encodeURIComponent(room)}${query}`);
+    const url = new URL(`${scheme}://${location.host}/ws/${encodeURIComponent(room)}`);
+    if (name !== undefined) url.searchParams.set('name', name);
+    // The only place for it: a browser gives a WebSocket no header.
+    if (currentToken()) url.searchParams.set('access_token', currentToken());
+    this.#socket = new WebSocket(url);
     this.#socket.onmessage = (event) => this.#receive(event.data);
     this.#socket.onclose = () => this.#lose('the line to the server was closed');
     this.#openTimer = setTimeout(() => this.#lose('the server does not answer'), OPEN_DEADLINE_MS);

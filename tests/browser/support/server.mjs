@@ -26,19 +26,21 @@ export function testHost() {
 export class Server {
   #host;
   #port;
+  #token;
   #child = null;
   #log = [];
 
-  constructor(host, port) {
+  constructor(host, port, token) {
     this.#host = host;
     this.#port = port;
+    this.#token = token;
   }
 
-  /** Starts a server and has it stopped when the test `t` is over. */
-  static async forTest(t) {
+  /** Starts a server, one that asks for `token` if there is one, and has it stopped when the test `t` is over. */
+  static async forTest(t, { token = '' } = {}) {
     if (!existsSync(BINARY)) throw new Error(`there is no server at ${BINARY}; give its path in TESSERA_BIN`);
     const host = testHost();
-    const server = new Server(host, await freePort(host));
+    const server = new Server(host, await freePort(host), token);
     t.after(() => server.stop());
     await server.start();
     return server;
@@ -51,7 +53,7 @@ export class Server {
   async start() {
     const child = spawn(BINARY, ['serve', '--listen', `${this.#host}:${this.#port}`], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+      env: { ...process.env, NO_COLOR: '1', TESSERA_SERVER_TOKEN: this.#token },
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => this.#note(text));
@@ -79,6 +81,7 @@ export class Server {
   async bots(t, room, count) {
     const bots = spawn(BINARY, ['bots', '--server', this.origin, '--room', room, '--count', `${count}`, '--speech', 'never', '--decode', '0', '--size', '320x180', '--fps', '10'], {
       stdio: 'ignore',
+      env: { ...process.env, TESSERA_BOTS_TOKEN: this.#token },
     });
     const exit = once(bots, 'exit');
     const stop = async () => {
@@ -96,7 +99,8 @@ export class Server {
 
   /** The room as `GET /api/rooms/{room}` shows it. */
   async room(room) {
-    const answer = await fetch(`${this.origin}/api/rooms/${room}`, { signal: AbortSignal.timeout(5000) });
+    const headers = this.#token ? { authorization: `Bearer ${this.#token}` } : {};
+    const answer = await fetch(`${this.origin}/api/rooms/${room}`, { headers, signal: AbortSignal.timeout(5000) });
     if (!answer.ok) throw new Error(`/api/rooms/${room}: ${answer.status} ${await answer.text()}`);
     return answer.json();
   }
