@@ -79,7 +79,7 @@ browser_tests() {
     printf '\n== browser tests\n'
     mapfile -t files < <(find tests/browser -name node_modules -prune -o -name '*.test.*js' -print | sort)
     if [ ${#files[@]} -eq 0 ]; then
-        echo "there is no tests/browser/*.test.js" >&2
+        echo "there is no tests/browser/*.test.mjs" >&2
         count "browser tests" 0 1 0 1
         return
     fi

@@ -282,6 +282,8 @@ pub struct CanvasView {
     pub fps: u32,
     /// Frames composed so far; they only grow while somebody watches.
     pub frames: u64,
+    /// Frames left out because the machine was late.
+    pub skipped: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -312,4 +314,8 @@ pub struct AudioView {
     /// Opus encoders that run: one for the full mix, if anybody silent listens, and one for each listener that speaks.
     pub encoders: usize,
     pub speaking: Vec<PeerId>,
+    /// Ticks of 20 ms left out because the machine was late.
+    pub skipped: u64,
+    /// Packets that could not be encoded.
+    pub failed: u64,
 }

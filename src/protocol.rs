@@ -32,7 +32,7 @@ pub const MESSAGES_PER_SECOND: u32 = 50;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
-    /// Join the room with this offer (`sendrecv`; an m-line without camera or microphone is `recvonly`).
+    /// Join the room with this offer (`sendrecv`, or `sendonly` to send and watch nothing).
     Join {
         sdp: String,
         #[serde(default)]

@@ -10,7 +10,9 @@ pub(super) type CodedSize = (u64, u64);
 pub(super) fn announced(codec: Codec, frame: &[u8]) -> Option<CodedSize> {
     match codec {
         Codec::Vp8 => vp8(frame),
-        Codec::H264 => parameter_sets(frame).map(|set| h264(set).unwrap_or(UNREADABLE)).max_by_key(|(w, h)| w * h),
+        Codec::H264 => {
+            parameter_sets(frame).map(|set| h264(set).unwrap_or(UNREADABLE)).max_by_key(|(w, h)| w.saturating_mul(*h))
+        }
     }
 }
 

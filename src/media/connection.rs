@@ -11,7 +11,7 @@ use super::inbound::Inbound;
 use super::picture::PictureSlot;
 use super::rendition::RenditionKey;
 use super::sdp::{self, AnswerError, Offer};
-use super::sender::{SenderEvent, VideoSender};
+use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
 use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
 use crate::config;
@@ -83,6 +83,7 @@ pub struct Connection {
     transport: Transport,
     inbound: Arc<Inbound>,
     video: Option<Arc<VideoSender>>,
+    voice: Option<AudioSender>,
     _listener: Option<Listener>,
     events: EventSink,
     answer: String,
@@ -132,14 +133,15 @@ impl Connection {
                 });
             })
         });
-        let listener = transport
-            .audio_sender()
+        let voice = transport.audio_sender();
+        let listener = voice
+            .clone()
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&plan.offer.to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
             transport.add_candidate(0, &candidate.to_string());
         }
-        Ok(Self { plan, transport, inbound, video, _listener: listener, events: EventSink(events), answer })
+        Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
 
     /// The answer for the peer: with `candidates` (all of them, as found), or to be trickled.
@@ -227,6 +229,11 @@ impl Connection {
         }
     }
 
+    /// Whether media ever came from the peer.
+    pub fn sends(&self) -> bool {
+        self.transport.sends()
+    }
+
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
         self.transport.heard()
@@ -234,7 +241,9 @@ impl Connection {
 
     /// Packets of this peer, either way, that were dropped at a bound or for what they held.
     pub fn dropped(&self) -> u64 {
-        self.transport.refused() + self.inbound.dropped() + self.video.as_ref().map_or(0, |video| video.counts().1)
+        let video = self.video.as_ref().map_or(0, |video| video.counts().1);
+        let voice = self.voice.as_ref().map_or(0, AudioSender::dropped);
+        self.transport.refused() + self.inbound.dropped() + video + voice
     }
 
     /// How the peer's line was since this was last answered; nothing while the peer reports nothing.

@@ -112,7 +112,7 @@ pub(super) fn configure_insides(
                         && let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
                         && is_forged_dtls(datagram)
                     {
-                        return gst::PadProbeReturn::Drop;
+                        return gst::PadProbeReturn::Handled;
                     }
                     heard.note(clock.now());
                     gst::PadProbeReturn::Ok

@@ -250,6 +250,11 @@ impl AudioSender {
     /// Packets that may wait for a transport: a fifth of a second. Older ones would only be delay.
     const MAX_QUEUED: u64 = 10;
 
+    /// Packets that the transport did not take.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     /// Hands over a packet of running time `pts`. Never blocks; drops and counts what the transport does not take.
     pub fn push(&self, pts: Duration, data: bytes::Bytes) {
         if !self.open.load(Ordering::Relaxed) {

@@ -58,7 +58,7 @@ pub enum TemplateError {
 
 /// One pipeline's text, parsed: comments taken out, placeholders found.
 ///
-/// `# …` lines are comments; a `# default: key=value` line gives `${key}` a value for `pipelines check` and `print`.
+/// `# …` lines are comments; a `# default: key=value` line gives `${key}` a value where none is given.
 #[derive(Clone, Debug)]
 pub struct Template {
     name: String,

@@ -232,6 +232,11 @@ impl Transport {
         self.shared.heard.settle();
     }
 
+    /// Whether an RTP stream ever came from the peer.
+    pub fn sends(&self) -> bool {
+        self.shared.inbound.load(Ordering::Relaxed) > 0
+    }
+
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
         self.shared.heard.last()

@@ -11,9 +11,12 @@ use crate::ladder::{Ladder, LineReport};
 /// A peer that is not connected by then never will be.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
-/// After this silence a participant's tile is taken off the canvas: it is very likely gone. Peers that receive pictures
-/// report each second, those that send do so all the time.
+/// After this silence a participant's tile is taken off the canvas: it is very likely gone. Peers that send do so all the
+/// time, those that receive pictures report each second.
 const SILENT_AFTER: Duration = Duration::from_millis(3_500);
+
+/// The same for who never sent anything: libwebrtc reports on sound alone each 2.5 to 7.5 s.
+const SILENT_LISTENER_AFTER: Duration = Duration::from_secs(8);
 
 /// After this silence the peer is closed. (RFC 7675 gives consent 30 s; a browser that comes back joins anew.)
 const VANISHED_AFTER: Duration = Duration::from_secs(12);
@@ -25,6 +28,8 @@ const PAUSED_AFTER: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
     pub(super) now: Duration,
+    /// Whether it ever sent media.
+    pub(super) sends: bool,
     /// When something was last heard of it.
     pub(super) heard: Duration,
     /// When its last picture came.
@@ -77,7 +82,7 @@ impl Line {
             return vec![Finding::Gone(CloseReason::Vanished)];
         }
         let mut findings = Vec::new();
-        let heard = silence < SILENT_AFTER;
+        let heard = silence < if sight.sends { SILENT_AFTER } else { SILENT_LISTENER_AFTER };
         if heard != self.heard {
             self.heard = heard;
             findings.push(Finding::Heard(heard));
@@ -106,6 +111,7 @@ mod tests {
     fn sight(now: u64, heard: u64) -> Sight {
         Sight {
             now: Duration::from_millis(now),
+            sends: true,
             heard: Duration::from_millis(heard),
             pictured: Some(Duration::from_millis(heard)),
             report: None,
@@ -143,5 +149,15 @@ mod tests {
         assert_eq!(line.look(sight(4_500, 1_000)), [Finding::Heard(false)]);
         assert_eq!(line.look(sight(5_000, 4_900)), [Finding::Heard(true), Finding::VideoLive(true)]);
         assert_eq!(line.look(sight(16_900, 4_900)), [Finding::Gone(CloseReason::Vanished)]);
+    }
+
+    #[test]
+    fn who_only_listens_is_seldom_heard_and_keeps_its_tile() {
+        let mut line = Line::new(1);
+        line.set_connected();
+        let listener = |now, heard| Sight { sends: false, pictured: None, ..sight(now, heard) };
+        assert_eq!(line.look(listener(7_500, 0)), []);
+        assert_eq!(line.look(listener(8_000, 0)), [Finding::Heard(false)]);
+        assert_eq!(line.look(listener(12_000, 0)), [Finding::Gone(CloseReason::Vanished)]);
     }
 }

@@ -188,6 +188,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
     fn look(&mut self) -> Option<CloseReason> {
         let sight = Sight {
             now: self.clock.now(),
+            sends: self.connection.sends(),
             heard: self.connection.heard(),
             pictured: self.connection.picture().last(),
             report: self.connection.line_report(),

@@ -1,5 +1,7 @@
 //! The room's task: it owns the room's state and media, takes messages, and carries out what the state decides.
 
+mod view;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +13,7 @@ use super::retries::Retries;
 use super::snapshots::Snapshots;
 use super::state::{Effect, Input, Member, NotAdmitted, RoomState};
 use crate::config::Config;
-use crate::control::{
-    AudioView, CanvasView, CloseReason, Codec, Command, Event, Refusal, RenditionView, Reply, RoomView, Wanted,
-};
+use crate::control::{CloseReason, Codec, Command, Event, Refusal, Reply, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::{
     AudioEvent, AudioMixer, AudioMixerError, Graph, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates,
@@ -446,42 +446,6 @@ impl RoomTask {
             tokio::time::sleep(pause).await;
             remind(&mailbox);
         });
-    }
-
-    fn view(&self) -> RoomView {
-        let video = &self.config.video;
-        let rendition = |(key, running): (&RenditionKey, &Arc<Rendition>)| {
-            let config = self.config.renditions.iter().find(|rendition| rendition.name == key.name)?;
-            let counts = running.counts();
-            Some(RenditionView {
-                name: key.name.clone(),
-                codec: key.codec,
-                width: config.width,
-                height: config.height,
-                fps: config.fps.min(video.fps),
-                bitrate: config.bitrate,
-                watchers: running.watchers(),
-                frames: counts.frames,
-                keyframes: counts.keyframes,
-                dropped: counts.dropped,
-            })
-        };
-        let mut renditions: Vec<RenditionView> = self.renditions.iter().filter_map(rendition).collect();
-        renditions.sort_by_key(|view| (std::cmp::Reverse(view.bitrate), view.codec));
-        RoomView {
-            id: self.id.clone(),
-            created: self.created,
-            canvas: CanvasView {
-                width: video.width,
-                height: video.height,
-                fps: video.fps,
-                frames: self.stage.counts().0,
-            },
-            participants: self.state.participants(),
-            viewers: self.state.viewers(),
-            renditions,
-            audio: AudioView { encoders: self.audio.view().encoders, speaking: self.state.speaking().to_vec() },
-        }
     }
 }
 

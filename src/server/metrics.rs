@@ -130,12 +130,24 @@ fn describe(rooms: &[RoomView], registry: &mut Registry) {
     gauges(registry, "video_encoders", "Video encoders that run", |room| room.renditions.len());
     gauges(registry, "audio_encoders", "Opus encoders that run", |room| room.audio.encoders);
 
-    let composed = Family::<RoomLabels, Counter>::default();
+    let counters = |registry: &mut Registry, name: &str, help: &str, value: fn(&RoomView) -> u64| {
+        let family = Family::<RoomLabels, Counter>::default();
+        for room in rooms {
+            family.get_or_create(&labels(room)).inc_by(value(room));
+        }
+        registry.register(name, help, family);
+    };
+    counters(registry, "composed_frames", "Frames composed", |room| room.canvas.frames);
+    counters(registry, "skipped_frames", "Frames not composed, for the machine was late", |room| room.canvas.skipped);
+    counters(registry, "skipped_sound", "20 ms of sound not mixed, for the machine was late", |room| {
+        room.audio.skipped
+    });
+    counters(registry, "failed_sound", "20 ms of sound that could not be encoded", |room| room.audio.failed);
+
     let encoded = Family::<RenditionLabels, Counter>::default();
     let keyframes = Family::<RenditionLabels, Counter>::default();
     let dropped = Family::<RenditionLabels, Counter>::default();
     for room in rooms {
-        composed.get_or_create(&labels(room)).inc_by(room.canvas.frames);
         for rendition in &room.renditions {
             let labels = RenditionLabels {
                 room: room.id.to_string(),
@@ -147,7 +159,6 @@ fn describe(rooms: &[RoomView], registry: &mut Registry) {
             dropped.get_or_create(&labels).inc_by(rendition.dropped);
         }
     }
-    registry.register("composed_frames", "Frames composed", composed);
     registry.register("encoded_frames", "Frames encoded", encoded);
     registry.register("keyframes", "Keyframes encoded", keyframes);
     registry.register("dropped_frames", "Frames that an encoder was too slow for", dropped);

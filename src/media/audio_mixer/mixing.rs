@@ -1,4 +1,4 @@
-//! One room's mixing, tick by tick; time is a parameter. The thread around it is in the parent module.
+//! One room's mixing, tick by tick; time is a parameter. The thread around it is in `thread`.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;

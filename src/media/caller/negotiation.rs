@@ -232,7 +232,8 @@ pub(super) fn cut(pipeline: &gst::Pipeline) {
             && let Some(pad) = element.static_pad("sink")
         {
             let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-            pad.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
+            // Not Drop: with that the bindings leave GStreamer a null to free, of which it complains.
+            pad.add_probe(data, |_, _| gst::PadProbeReturn::Handled);
         }
     }
 }
