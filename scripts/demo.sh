@@ -12,6 +12,9 @@ export TESSERA_LISTEN=${TESSERA_LISTEN:-127.0.0.1:8080}
 # Only what is wrong, so that the addresses to open stay in sight.
 export TESSERA_SERVER_LOG=${TESSERA_SERVER_LOG:-warn}
 
+# A server that asks for a token is to get it from the bots, too.
+[ -z "${TESSERA_SERVER_TOKEN:-}" ] || export TESSERA_BOTS_TOKEN=${TESSERA_BOTS_TOKEN:-$TESSERA_SERVER_TOKEN}
+
 # Where a browser on this machine finds a server that listens on every address.
 case $TESSERA_LISTEN in
     0.0.0.0:*) url=http://127.0.0.1:${TESSERA_LISTEN##*:} ;;
