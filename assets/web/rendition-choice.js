@@ -9,7 +9,7 @@ export function bitrateText(bitrate) {
 
 /** The choice, on the page once its `element` is. `onChoose(name)` is told what the person wants. */
 export class RenditionChoice {
-  element = h('fieldset', { class: 'renditions', id: 'renditions' }, h('legend', { class: 'label' }, 'What you receive'));
+  element = h('fieldset', { class: 'renditions', id: 'renditions' }, h('legend', {}, 'What you receive'));
   #onChoose;
   #names = '';
   #wanted;
