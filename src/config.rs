@@ -133,6 +133,13 @@ pub struct Limits {
     pub linger: u32,
 }
 
+impl Config {
+    /// The rendition of this name.
+    pub fn rendition(&self, name: &str) -> Option<&Rendition> {
+        self.renditions.iter().find(|rendition| rendition.name == name)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let rendition =

@@ -89,7 +89,7 @@ impl Rooms {
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
         let offer = reception::read_offer(&join)?;
         if let Wanted::Named(name) = &join.rendition
-            && self.shared.config.renditions.iter().all(|rendition| rendition.name != *name)
+            && self.shared.config.rendition(name).is_none()
         {
             return Err(Refusal::NoRendition { name: name.clone() });
         }

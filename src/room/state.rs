@@ -202,10 +202,6 @@ impl RoomState {
         self.members.iter_mut().find(|(id, _)| *id == peer).map(|(_, member)| member)
     }
 
-    pub(super) fn has_rendition(&self, name: &str) -> bool {
-        self.renditions.iter().any(|known| known == name)
-    }
-
     /// The peer's handle is there: whatever was decided for it before is decided again.
     pub(super) fn entered(&mut self, peer: PeerId) -> Vec<Effect> {
         self.effected.subscribed.remove(&peer);

@@ -298,7 +298,7 @@ impl RoomTask {
                 outcome
             }
             Command::Watch { peer, rendition, .. } => match rendition {
-                Wanted::Named(name) if !self.state.has_rendition(&name) => Err(Refusal::NoRendition { name }),
+                Wanted::Named(name) if self.config.rendition(&name).is_none() => Err(Refusal::NoRendition { name }),
                 wanted => {
                     let outcome = self.with_peer(peer, |_| ());
                     if outcome.is_ok() {
@@ -393,9 +393,7 @@ impl RoomTask {
     }
 
     async fn start_rendition(&mut self, key: RenditionKey) {
-        let Some(config) = self.config.renditions.iter().find(|rendition| rendition.name == key.name).cloned() else {
-            return;
-        };
+        let Some(config) = self.config.rendition(&key.name).cloned() else { return };
         if self.retries.waits(&key) {
             // It failed a moment ago and was stopped since: it is started when its time comes, for whoever watches then.
             return;

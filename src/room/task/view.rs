@@ -11,7 +11,7 @@ impl RoomTask {
     pub(super) fn view(&self) -> RoomView {
         let video = &self.config.video;
         let rendition = |(key, running): (&RenditionKey, &Arc<Rendition>)| {
-            let config = self.config.renditions.iter().find(|rendition| rendition.name == key.name)?;
+            let config = self.config.rendition(&key.name)?;
             let counts = running.counts();
             Some(RenditionView {
                 name: key.name.clone(),
