@@ -117,18 +117,13 @@ impl VideoDecoder {
 
         let limit = SizeLimit::before(&graph, first, codec)?;
         let wants = events.clone();
-        let pad = |element: &str, pad: &str| {
-            let missing =
-                || GraphError::NoElement { graph: name.to_owned(), element: format!("{element}'s {pad} pad") };
-            graph.element::<gst::Element>(element)?.static_pad(pad).ok_or_else(missing)
-        };
-        keyframe_requests::watch(&pad("rtp-in", "src")?, &pad("decoder", "sink")?, clock, move || {
+        keyframe_requests::watch(&graph.pad("rtp-in", "src")?, &graph.pad("decoder", "sink")?, clock, move || {
             wants(DecoderEvent::WantsKeyframe);
         });
         // The crop follows the coded size before the first frame of that size reaches it.
         let shaped = shape.clone();
-        probe(&graph, "decoder", "src", gst::PadProbeType::EVENT_DOWNSTREAM, move |event| {
-            if let gst::EventView::Caps(caps) = event.view()
+        graph.pad("decoder", "src")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
                 && let Ok(info) = gst_video::VideoInfo::from_caps(caps.caps())
             {
                 let (width, height) = (info.width(), info.height());
@@ -136,7 +131,8 @@ impl VideoDecoder {
                 shaped.apply();
                 events(DecoderEvent::Picture { width, height });
             }
-        })?;
+            gst::PadProbeReturn::Ok
+        });
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -182,25 +178,6 @@ impl VideoDecoder {
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed) + self.limit.dropped()
     }
-}
-
-/// Calls `see` with each event of this kind that passes an element's pad.
-pub(super) fn probe(
-    graph: &Graph,
-    element: &str,
-    pad: &str,
-    kind: gst::PadProbeType,
-    see: impl Fn(&gst::EventRef) + Send + Sync + 'static,
-) -> Result<(), GraphError> {
-    let missing = || GraphError::NoElement { graph: element.to_owned(), element: format!("pad {pad}") };
-    let pad = graph.element::<gst::Element>(element)?.static_pad(pad).ok_or_else(missing)?;
-    pad.add_probe(kind, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data {
-            see(event);
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
 }
 
 #[cfg(test)]
@@ -264,7 +241,7 @@ pub(super) mod tests {
             .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let counted = shown.clone();
-        let out = decoder._graph.element::<gst::Element>("size").unwrap().static_pad("src").unwrap();
+        let out = decoder._graph.pad("size", "src").unwrap();
         out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             counted.fetch_add(1, Ordering::SeqCst);
             gst::PadProbeReturn::Ok

@@ -102,6 +102,12 @@ impl Graph {
             .ok_or_else(|| GraphError::NoElement { graph: self.name.to_owned(), element: name.to_owned() })
     }
 
+    /// The static pad of this name of an element.
+    pub(super) fn pad(&self, element: &str, pad: &str) -> Result<gst::Pad, GraphError> {
+        let missing = || GraphError::NoElement { graph: self.name.to_owned(), element: format!("{element}.{pad}") };
+        self.element::<gst::Element>(element)?.static_pad(pad).ok_or_else(missing)
+    }
+
     /// The pipeline itself, to add branches to it.
     pub fn pipeline(&self) -> &gst::Pipeline {
         &self.pipeline

@@ -26,8 +26,7 @@ pub(super) struct SizeLimit {
 impl SizeLimit {
     /// Stands before the element of this name, which takes whole frames: of H.264, in byte-stream format.
     pub(super) fn before(graph: &Graph, element: &str, codec: Codec) -> Result<Arc<Self>, GraphError> {
-        let missing = || GraphError::NoElement { graph: element.to_owned(), element: "its sink pad".to_owned() };
-        let pad = graph.element::<gst::Element>(element)?.static_pad("sink").ok_or_else(missing)?;
+        let pad = graph.pad(element, "sink")?;
         let limit = Arc::<Self>::default();
         let (looks, span) = (limit.clone(), tracing::Span::current());
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
