@@ -118,13 +118,24 @@ impl Rooms {
             | Command::Room { room }
             | Command::Snapshot { room } => room.clone(),
         };
-        let no_room = || Refusal::NoRoom { room: room.clone() };
-        let handle = self.registry().rooms.get(&room).cloned().ok_or_else(no_room)?;
-        match tokio::time::timeout(CALL_DEADLINE, handle.call(command)).await {
+        let handle = self.registry().rooms.get(&room).cloned();
+        let handle = handle.ok_or_else(|| Refusal::NoRoom { room: room.clone() })?;
+        self.ask(&room, &handle, command, CALL_DEADLINE).await
+    }
+
+    /// One command to a room that was found; should it have ended meanwhile, it is forgotten.
+    async fn ask(
+        &self,
+        id: &RoomId,
+        room: &RoomHandle,
+        command: Command,
+        deadline: Duration,
+    ) -> Result<Reply, Refusal> {
+        match tokio::time::timeout(deadline, room.call(command)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(RoomStopped)) => {
-                self.forget(&room, &handle);
-                Err(no_room())
+                self.forget(id, room);
+                Err(Refusal::NoRoom { room: id.clone() })
             }
             Err(_) => Err(Refusal::Failed { detail: "the room did not answer".to_owned() }),
         }
@@ -136,18 +147,14 @@ impl Rooms {
             self.registry().rooms.iter().map(|(id, room)| (id.clone(), room.clone())).collect();
         rooms.sort_by(|(one, _), (other, _)| one.cmp(other));
         let view = |(id, room): (RoomId, RoomHandle)| async move {
-            let answer = room.call(Command::Room { room: id.clone() });
-            match tokio::time::timeout(VIEW_DEADLINE, answer).await {
-                Ok(Ok(Ok(Reply::Room { room }))) => Some(*room),
-                Ok(Err(RoomStopped)) => {
-                    self.forget(&id, &room);
-                    None
-                }
-                Ok(Ok(_)) => None,
-                Err(_) => {
+            match self.ask(&id, &room, Command::Room { room: id.clone() }, VIEW_DEADLINE).await {
+                Ok(Reply::Room { room }) => Some(*room),
+                Err(Refusal::Failed { .. }) => {
                     tracing::warn!(room = %id, "the room does not answer and is left out of the list");
                     None
                 }
+                // It ended meanwhile.
+                _ => None,
             }
         };
         join_all(rooms.into_iter().map(view)).await.into_iter().flatten().collect()
