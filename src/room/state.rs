@@ -251,10 +251,11 @@ impl RoomState {
                     effects.push(Effect::StopRendition(key.clone()));
                     self.effected.subscribed.retain(|_, subscribed| subscribed.as_ref() != Some(&key));
                     // Who is to get it still gets it, once there is something to get.
-                    let gets = |member: &Member| self.desired(member).as_ref() == Some(&key);
-                    let others: Vec<bool> = self.members.iter().map(|(_, member)| !gets(member)).collect();
-                    for ((_, member), other) in self.members.iter_mut().zip(others) {
-                        member.current = member.current.take().filter(|current| !other || *current != key);
+                    let desired: Vec<_> = self.members.iter().map(|(_, member)| self.desired(member)).collect();
+                    for ((_, member), desired) in self.members.iter_mut().zip(desired) {
+                        if member.current.as_ref() == Some(&key) && desired.as_ref() != Some(&key) {
+                            member.current = None;
+                        }
                     }
                 }
             }
