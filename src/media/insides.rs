@@ -150,20 +150,22 @@ pub(super) fn hasten_feedback(session: &gst::Element) {
     const TRANSPORT_FEEDBACK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
     session.set_property("bandwidth", BANDWIDTH);
     set_rtcp_interval(session, MIN_INTERVAL);
-    let internal = session.property::<gst::glib::Object>("internal-session");
-    internal.set_property("twcc-feedback-interval", TRANSPORT_FEEDBACK.nseconds());
+    internal(session).set_property("twcc-feedback-interval", TRANSPORT_FEEDBACK.nseconds());
 }
 
 /// Sets how long at least the pause between regular RTCP packets is.
 pub(super) fn set_rtcp_interval(session: &gst::Element, interval: Duration) {
-    let internal = session.property::<gst::glib::Object>("internal-session");
-    internal.set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+    internal(session).set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
+}
+
+/// What keeps the RTP session of an `rtpsession`, which has few properties of its own.
+fn internal(session: &gst::Element) -> gst::glib::Object {
+    session.property("internal-session")
 }
 
 /// Notes what the peer reports; what it says has passed SRTCP.
 fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
-    let internal = session.property::<gst::glib::Object>("internal-session");
-    internal.connect("on-receiving-rtcp", false, move |values| {
+    internal(session).connect("on-receiving-rtcp", false, move |values| {
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {

@@ -31,6 +31,13 @@ struct SlotState {
     skipped: Option<Duration>,
 }
 
+impl SlotState {
+    fn latest(&self, now: Duration, max_age: Duration) -> Option<Frame> {
+        let (frame, at) = self.latest.as_ref()?;
+        (now.saturating_sub(*at) <= max_age).then(|| frame.clone())
+    }
+}
+
 impl PictureSlot {
     fn lock(&self) -> MutexGuard<'_, SlotState> {
         // The state is whole at every moment, so a panic elsewhere does not spoil it.
@@ -55,8 +62,9 @@ impl PictureSlot {
 
     /// The newest frame that is not older than `max_age` at `now`, to be shown: this is what keeps it decoded.
     pub(super) fn look(&self, now: Duration, max_age: Duration) -> Option<Frame> {
-        self.lock().looked = Some(now);
-        self.latest(now, max_age)
+        let mut state = self.lock();
+        state.looked = Some(now);
+        state.latest(now, max_age)
     }
 
     /// Whether somebody looks, so that what comes is worth decoding. The first time it is asked counts as a look.
@@ -79,9 +87,7 @@ impl PictureSlot {
 
     /// The newest frame that is not older than `max_age` at `now`.
     pub(super) fn latest(&self, now: Duration, max_age: Duration) -> Option<Frame> {
-        let state = self.lock();
-        let (frame, at) = state.latest.as_ref()?;
-        (now.saturating_sub(*at) <= max_age).then(|| frame.clone())
+        self.lock().latest(now, max_age)
     }
 
     /// When the newest frame came, decoded or not, in running time.

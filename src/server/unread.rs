@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use warp::http::header::{CONNECTION, EXPECT, HeaderValue};
 use warp::http::{HeaderMap, Request, Response};
 
@@ -17,7 +17,7 @@ const MAX_DISCARDED: usize = 1024 * 1024;
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A request's body, which can be looked at again after its handler.
-pub struct Shared<B = Incoming>(Arc<Mutex<B>>);
+pub struct Shared<B>(Arc<Mutex<B>>);
 
 impl<B> Shared<B> {
     fn lock(&self) -> MutexGuard<'_, B> {
