@@ -15,6 +15,7 @@ use crate::bucket::TokenBucket;
 const MAX_MISSING: i16 = 500;
 /// A packet that comes later than so many others is of no use any more.
 const MAX_LATE: i16 = 1_000;
+const LATEST: i16 = -MAX_LATE;
 /// A timestamp that is off the clock by more than this, from one packet to the next, is put back on it. A line that stands
 /// still delivers late by as much.
 const MAX_OFF_CLOCK: f64 = 10.0; // s
@@ -88,12 +89,14 @@ impl Continuity {
     /// The next packet is of another source than those before.
     pub(super) fn begin(&mut self, ssrc: u32, sequence: u16, timestamp: u32, now: Duration) -> Place {
         self.expected = None;
-        let (ours, fresh) = match self.newest {
-            Some(newest) => (newest.ours.wrapping_add(1), true),
-            None => (sequence.into(), false),
+        // Before the very first one there is room for those that it overtook.
+        let (ours, fresh, room) = match self.newest {
+            Some(newest) => (newest.ours.wrapping_add(1), true, 0),
+            None => (sequence.into(), false, u32::from(MAX_LATE.unsigned_abs())),
         };
         self.ahead = self.now_on_the_clock(now).map_or(0, |due| due.wrapping_sub(timestamp));
-        self.stretches.push_back(Stretch { ssrc, start: ours, offset: ours.wrapping_sub(sequence.into()) });
+        let start = ours.wrapping_sub(room);
+        self.stretches.push_back(Stretch { ssrc, start, offset: ours.wrapping_sub(sequence.into()) });
         if self.stretches.len() > REMEMBERED {
             self.stretches.pop_front();
         }
@@ -111,7 +114,7 @@ impl Continuity {
         let (newest, stretch) = (self.newest?, *self.stretches.back()?);
         let expected = self.expected.take();
         match distance(newest.sequence, sequence) {
-            late @ -MAX_LATE..=0 => {
+            late @ LATEST..=0 => {
                 let ours = newest.ours.wrapping_add_signed(late.into());
                 // Numbers before the stretch are another one's.
                 let within = ours.wrapping_sub(stretch.start) <= newest.ours.wrapping_sub(stretch.start);
@@ -222,13 +225,11 @@ mod tests {
             assert_eq!((stream.ours(sequence), stream.source(sequence)), (Some(sequence), Some(sequence)));
         }
         // Late ones and gaps, too; and a pause however long.
-        assert_eq!(stream.place(950, 5, ms(33_000)).map(|place| place.sequence), Some(950));
-        assert_eq!(stream.place(1_100, 6, ms(33_000)).map(|place| place.sequence), Some(1_100));
-        let pause = 4_000_000;
-        assert_eq!(
-            stream.place(1_101, 6u32.wrapping_add(ticks(pause)), ms(33_000 + pause)).unwrap().timestamp,
-            6u32.wrapping_add(ticks(pause))
-        );
+        let at = |time| 4_294_000_000u32.wrapping_add(ticks(time));
+        assert_eq!(stream.place(950, at(31_000), ms(33_000)).map(|place| place.sequence), Some(950));
+        assert_eq!(stream.place(1_100, at(33_000), ms(33_000)).map(|place| place.sequence), Some(1_100));
+        let later = 33_000 + 4_000_000;
+        assert_eq!(stream.place(1_101, at(later), ms(later)).map(|place| place.timestamp), Some(at(later)));
         assert_eq!(stream.extended_source(70_000), 70_000);
     }
 
