@@ -235,6 +235,11 @@ impl Connection {
         self.transport.sends()
     }
 
+    /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.
+    pub fn picture_has_ended(&self) -> bool {
+        self.transport.has_ended(Kind::Video)
+    }
+
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
         self.transport.heard()
