@@ -49,6 +49,8 @@ fn a_p256_certificate_is_shown_and_announced_in_every_role() {
             sends: false,
             receives: true,
             ssrc: 2,
+            rtx: None,
+            sources: Sources::default(),
             extensions: audio.extensions.clone(),
         };
         let (tell, connected) = mpsc::sync_channel(16);
