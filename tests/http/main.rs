@@ -7,6 +7,7 @@ mod connections;
 mod endpoints;
 #[path = "../support/eventually.rs"]
 mod eventually;
+mod offers;
 mod pages;
 mod process;
 #[path = "../support/program.rs"]

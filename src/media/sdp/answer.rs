@@ -274,6 +274,50 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_served_is_rejected_in_its_place() {
+        let (whole, answer) = exchange();
+        let whole = whole.to_webrtcbin();
+        let (session, lines) = whole.split_at(whole.find("m=").unwrap());
+        let (audio, video) = lines.split_at(lines.find("m=video").unwrap());
+        let (data, second) =
+            ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\na=mid:d\n", "m=video 9/2 X/Y 96 a.b\na=mid:2\n");
+        let stopped = "m=audio 0 UDP/TLS/RTP/SAVPF 0\n";
+        let session = session.replace("BUNDLE 0 1", "BUNDLE d 0 1 2");
+        let text = format!(
+            "{session}{data}{}{second}{video}{stopped}",
+            audio.replace("rtcp-mux", "rtcp-mux\r\na=rtcp-mux-only")
+        );
+        let mut offer = Offer::parse(&text).unwrap();
+        offer.narrow(Codec::H264, true).unwrap();
+        assert_eq!((offer.tag(), offer.tagged_mline()), (0, 1));
+        let finished = finish_answer(&answer, &offer, Some(&[])).unwrap();
+        let lines: Vec<_> = finished.lines().filter(|line| line.starts_with("m=")).collect();
+        let expected = [
+            "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+            "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+            "m=video 0 X/Y 96 a.b",
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+            "m=audio 0 UDP/TLS/RTP/SAVPF 0",
+        ];
+        assert_eq!(lines, expected);
+        let mids: Vec<_> = finished.lines().filter(|line| line.starts_with("a=mid:")).collect();
+        assert_eq!(mids, ["a=mid:d", "a=mid:0", "a=mid:2", "a=mid:1"]);
+        assert!(finished.contains("\r\na=group:BUNDLE 0 1\r\n"), "{finished}");
+        assert_eq!(finished.matches("a=rtcp-mux-only\r\n").count(), 2, "in each bundled m-line: {finished}");
+    }
+
+    #[test]
+    fn a_lone_m_line_without_a_name_gets_none() {
+        let (whole, answer) = exchange();
+        let whole = whole.to_webrtcbin();
+        let (alone, _) = whole.split_once("m=video").unwrap();
+        let alone = alone.replace("a=group:BUNDLE 0 1\r\n", "").replace("a=mid:0\r\n", "");
+        let (answer, _) = answer.split_once("m=video").unwrap();
+        let finished = finish_answer(answer, &Offer::parse(&alone).unwrap(), None).unwrap();
+        assert!(!finished.contains("a=mid") && !finished.contains("BUNDLE"), "{finished}");
+    }
+
+    #[test]
     fn half_an_answer_is_none() {
         let (offer, good) = exchange();
         for (from, to, reason) in [
