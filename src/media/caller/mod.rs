@@ -94,6 +94,8 @@ pub struct Settings {
     /// The m-line after it; none without it.
     pub video: Option<Direction>,
     pub codec: Codec,
+    /// The payload type of the video, where it is not the usual one.
+    pub payload: Option<u8>,
     pub source: Source,
     pub receive: Receive,
     /// Of the picture sent; even numbers.
@@ -120,6 +122,7 @@ impl Settings {
             audio: Some(Direction::SendRecv),
             video: Some(Direction::SendRecv),
             codec: Codec::Vp8,
+            payload: None,
             source,
             receive: Receive::Decode,
             width: 640,

@@ -12,6 +12,7 @@ use gstreamer_webrtc::WebRTCPeerConnectionState;
 
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
+use crate::media::payload_type;
 use crate::media::template::Templates;
 
 /// How long `webrtcbin` may take for one step of the negotiation. The first offer of a process waits for its certificate,
@@ -61,7 +62,7 @@ pub(super) fn add_tracks(
     let mut mline = 0;
     if let Some(direction) = settings.audio {
         let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
-        add_track(home, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
+        add_track(home, webrtc, mline, direction, &audio_caps(), None, branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
@@ -76,17 +77,20 @@ pub(super) fn add_tracks(
             inbound.count_keyframes(&element(&branch, "encoder")?);
             Ok(branch)
         };
-        add_track(home, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
+        let caps = video_caps(settings.codec, settings.payload);
+        add_track(home, webrtc, mline, direction, &caps, settings.payload, branch, inbound)?;
     }
     Ok(())
 }
 
+#[allow(clippy::too_many_arguments)]
 fn add_track(
     home: &gst::Bin,
     webrtc: &gst::Element,
     mline: u32,
     direction: Direction,
     caps: &gst::Caps,
+    payload: Option<u8>,
     branch: impl FnOnce() -> Result<gst::Bin, CallError>,
     inbound: &Arc<Inbound>,
 ) -> Result<(), CallError> {
@@ -96,7 +100,12 @@ fn add_track(
         let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
-        source.link(&pad).map_err(|_| CallError::Missing("link to webrtcbin"))?;
+        let mut check = gst::PadLinkCheck::default();
+        if let Some(number) = payload {
+            payload_type::renumber(&source, number);
+            check = gst::PadLinkCheck::TEMPLATE_CAPS;
+        }
+        source.link_full(&pad, check).map_err(|_| CallError::Missing("link to webrtcbin"))?;
         let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", direction.webrtc());
         transceiver.set_property("codec-preferences", caps);
@@ -118,16 +127,16 @@ fn audio_caps() -> gst::Caps {
         .build()
 }
 
-fn video_caps(codec: Codec) -> gst::Caps {
+fn video_caps(codec: Codec, payload: Option<u8>) -> gst::Caps {
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("clock-rate", 90_000)
         .field("extmap-1", TWCC);
     match codec {
-        Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", 96),
+        Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", i32::from(payload.unwrap_or(96))),
         Codec::H264 => caps
             .field("encoding-name", "H264")
-            .field("payload", 102)
+            .field("payload", i32::from(payload.unwrap_or(102)))
             .field("packetization-mode", "1")
             .field("profile-level-id", "42e01f")
             .field("level-asymmetry-allowed", "1"),
