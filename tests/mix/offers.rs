@@ -67,7 +67,8 @@ fn nobody_is_sent_more_than_it_wants() {
         match expected {
             Some(expected) => assert_eq!(width(&server, &caller), expected, "{line}"),
             None => {
-                let room = server.room_where("only sound", |room| room.viewers.iter().any(|one| one.rendition == "audio"));
+                let room =
+                    server.room_where("only sound", |room| room.viewers.iter().any(|one| one.rendition == "audio"));
                 assert!(room.renditions.is_empty(), "{room:?}");
             }
         }
@@ -148,7 +149,11 @@ fn the_transport_may_be_that_of_the_second_m_line() {
         // Nothing but the tagged m-line has a transport.
         let offer = swapped(offer);
         let (video, audio) = offer.split_at(offer.find("\r\nm=audio").unwrap() + 2);
-        let of_transport = |line: &&str| !["a=ice-", "a=candidate", "a=setup", "a=fingerprint", "a=rtcp-mux"].iter().any(|name| line.starts_with(name));
+        let of_transport = |line: &&str| {
+            !["a=ice-", "a=candidate", "a=setup", "a=fingerprint", "a=rtcp-mux"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        };
         let video: String = video.split_inclusive("\r\n").filter(of_transport).collect();
         format!("{}{audio}", video.replace("m=video 9", "m=video 0"))
     });

@@ -100,7 +100,7 @@ fn add_track(
         let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
-        let mut check = gst::PadLinkCheck::default();
+        let mut check = gst::PadLinkCheck::DEFAULT;
         if let Some(number) = payload {
             payload_type::renumber(&source, number);
             check = gst::PadLinkCheck::TEMPLATE_CAPS;
