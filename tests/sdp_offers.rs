@@ -247,7 +247,7 @@ fn what_is_not_for_this_server_is_rejected_and_the_rest_is_served() {
     let (inactive, recvonly, sendonly) = (also(&v, "a=inactive"), also(&v, "a=recvonly"), also(&v2, "a=sendonly"));
     let nothing_for_us = also(&stopped(&v.replace("96", "300")), "a=ssrc:0 x;a=extmap:z");
     let (no_mid_a, no_mid_v) = (a.replace(";a=mid:a", ""), v.replace(";a=mid:v", ""));
-    let cases: Vec<Case> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("BUNDLE d a v\n", vec![data, &a, &v], &[1, 2], 1),
         ("BUNDLE a v t\n", vec![&a, text, image, &v], &[0, 3], 0),
         ("BUNDLE v2 a v\n", vec![&a, &v, &v2], &[0, 2], 2),

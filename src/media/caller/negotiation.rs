@@ -62,7 +62,8 @@ pub(super) fn add_tracks(
     let mut mline = 0;
     if let Some(direction) = settings.audio {
         let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
-        add_track(home, webrtc, mline, direction, &audio_caps(), None, branch, inbound)?;
+        let line = Line { number: mline, direction, caps: audio_caps(), payload: None };
+        add_track(home, webrtc, line, branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
@@ -78,40 +79,47 @@ pub(super) fn add_tracks(
             Ok(branch)
         };
         let caps = video_caps(settings.codec, settings.payload);
-        add_track(home, webrtc, mline, direction, &caps, settings.payload, branch, inbound)?;
+        let line = Line { number: mline, direction, caps, payload: settings.payload };
+        add_track(home, webrtc, line, branch, inbound)?;
     }
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)]
+/// An m-line to be offered.
+struct Line {
+    number: u32,
+    direction: Direction,
+    caps: gst::Caps,
+    /// What its packets are numbered, if not as the sending chain does.
+    payload: Option<u8>,
+}
+
 fn add_track(
     home: &gst::Bin,
     webrtc: &gst::Element,
-    mline: u32,
-    direction: Direction,
-    caps: &gst::Caps,
-    payload: Option<u8>,
+    line: Line,
     branch: impl FnOnce() -> Result<gst::Bin, CallError>,
     inbound: &Arc<Inbound>,
 ) -> Result<(), CallError> {
+    let Line { number, direction, caps, payload } = line;
     let transceiver = if direction.sends() {
         let branch = branch()?;
         home.add(&branch).map_err(|_| CallError::Missing("branch"))?;
-        let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
+        let pad = webrtc.request_pad_simple(&format!("sink_{number}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
         let mut check = gst::PadLinkCheck::DEFAULT;
-        if let Some(number) = payload {
-            payload_type::renumber(&source, number);
+        if let Some(payload) = payload {
+            payload_type::renumber(&source, payload);
             check = gst::PadLinkCheck::TEMPLATE_CAPS;
         }
         source.link_full(&pad, check).map_err(|_| CallError::Missing("link to webrtcbin"))?;
         let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", direction.webrtc());
-        transceiver.set_property("codec-preferences", caps);
+        transceiver.set_property("codec-preferences", &caps);
         transceiver
     } else {
-        webrtc.emit_by_name("add-transceiver", &[&direction.webrtc(), caps])
+        webrtc.emit_by_name("add-transceiver", &[&direction.webrtc(), &caps])
     };
     transceiver.set_property("do-nack", caps.structure(0).is_some_and(|caps| caps.get("media") == Ok("video")));
     Ok(())
