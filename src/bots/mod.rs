@@ -74,7 +74,7 @@ pub struct BotConfig {
     /// When it speaks; without it the bot has no microphone. A file speaks for itself.
     pub speech: Option<Speech>,
     pub codec: Codec,
-    /// The payload type of the video, where it is not the usual one.
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
     pub payload: Option<u8>,
     /// Of the picture sent; even numbers.
     pub width: u32,

@@ -10,8 +10,18 @@ pub(super) fn stand_in(number: u8) -> u8 {
     if (96..=127).contains(&number) { number } else { 96 }
 }
 
+/// Links a payloader, which was told to write the [`stand_in`], so that its packets have `number`.
+pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<(), gst::PadLinkError> {
+    if stand_in(number) == number {
+        return output.link(input).map(drop);
+    }
+    renumber(output, number);
+    // By its caps the payloader would have to be refused.
+    output.link_full(input, gst::PadLinkCheck::TEMPLATE_CAPS).map(drop)
+}
+
 /// Writes `number` into the packets that leave a payloader by this pad, and into their caps.
-pub(super) fn renumber(pad: &gst::Pad, number: u8) {
+fn renumber(pad: &gst::Pad, number: u8) {
     use gst::PadProbeType as Type;
     let mask = Type::BUFFER | Type::BUFFER_LIST | Type::EVENT_DOWNSTREAM | Type::QUERY_DOWNSTREAM;
     pad.add_probe(mask, move |_, info| {
@@ -72,8 +82,7 @@ mod tests {
                 gst::parse::bin_from_description(&format!("capsfilter caps=application/x-rtp{after}"), true).unwrap();
             pipeline.add_many([&sender, &receiver]).unwrap();
             let output = sender.static_pad("src").unwrap();
-            renumber(&output, number);
-            output.link_full(&receiver.static_pad("sink").unwrap(), gst::PadLinkCheck::TEMPLATE_CAPS).unwrap();
+            link(&output, &receiver.static_pad("sink").unwrap(), number).unwrap();
             pipeline.set_state(gst::State::Playing).unwrap();
             let sink = receiver.by_name("out").unwrap().downcast::<gstreamer_app::AppSink>().unwrap();
             for _ in 0..3 {

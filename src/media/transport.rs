@@ -334,12 +334,7 @@ impl Transport {
             transceiver.set_direction(gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
         }
         let output = branch.static_pad("src").ok_or_else(|| link("has no end"))?;
-        let mut check = gst::PadLinkCheck::DEFAULT;
-        if payload_type::stand_in(track.payload) != track.payload {
-            payload_type::renumber(&output, track.payload);
-            check = gst::PadLinkCheck::TEMPLATE_CAPS;
-        }
-        output.link_full(&sink, check).map_err(|_| link("cannot be linked to webrtcbin"))?;
+        payload_type::link(&output, &sink, track.payload).map_err(|_| link("cannot be linked to webrtcbin"))?;
         match track.kind {
             Kind::Audio => self.audio_in = Some(source),
             Kind::Video => {

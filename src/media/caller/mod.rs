@@ -94,7 +94,7 @@ pub struct Settings {
     /// The m-line after it; none without it.
     pub video: Option<Direction>,
     pub codec: Codec,
-    /// The payload type of the video, where it is not the usual one.
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
     pub payload: Option<u8>,
     pub source: Source,
     pub receive: Receive,

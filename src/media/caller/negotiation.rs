@@ -90,7 +90,7 @@ struct Line {
     number: u32,
     direction: Direction,
     caps: gst::Caps,
-    /// What its packets are numbered, if not as the sending chain does.
+    /// What its packets are numbered, where no payloader would do so.
     payload: Option<u8>,
 }
 
@@ -108,12 +108,9 @@ fn add_track(
         let pad = webrtc.request_pad_simple(&format!("sink_{number}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
-        let mut check = gst::PadLinkCheck::DEFAULT;
-        if let Some(payload) = payload {
-            payload_type::renumber(&source, payload);
-            check = gst::PadLinkCheck::TEMPLATE_CAPS;
-        }
-        source.link_full(&pad, check).map_err(|_| CallError::Missing("link to webrtcbin"))?;
+        // Where none is said, it is one that the sending chain writes.
+        payload_type::link(&source, &pad, payload.unwrap_or(96))
+            .map_err(|_| CallError::Missing("link to webrtcbin"))?;
         let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", direction.webrtc());
         transceiver.set_property("codec-preferences", &caps);
