@@ -94,7 +94,8 @@ impl From<Wanted> for String {
 pub struct Candidate {
     /// The `candidate:…` attribute's value, with or without `a=`.
     pub candidate: String,
-    /// Index of the m-line that it belongs to; under BUNDLE always the first one.
+    /// Index of the m-line that it belongs to. The server's are for the one whose transport all others use; where a peer's
+    /// belong is known anyway.
     #[serde(default, rename = "sdpMLineIndex")]
     pub mline: u32,
 }

@@ -74,6 +74,8 @@ pub struct BotConfig {
     /// When it speaks; without it the bot has no microphone. A file speaks for itself.
     pub speech: Option<Speech>,
     pub codec: Codec,
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
+    pub payload: Option<u8>,
     /// Of the picture sent; even numbers.
     pub width: u32,
     pub height: u32,
@@ -107,6 +109,7 @@ impl BotConfig {
             picture: Picture::Colour,
             speech: Some(Speech::Always),
             codec: Codec::Vp8,
+            payload: None,
             width: 640,
             height: 360,
             fps: 30,
@@ -141,6 +144,7 @@ impl BotConfig {
             audio: direction(self.speech.is_some()),
             video: direction(self.picture != Picture::None),
             codec: self.codec,
+            payload: self.payload,
             source,
             receive: self.receive,
             width: self.width,

@@ -116,6 +116,8 @@ impl Connection {
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
+            inbound
+                .set_parameter_sets(plan.offer.video().and_then(|media| media.payload().parameter_sets.byte_stream()));
             start_decoder(&inbound, &plan, codec, &events)?;
         }
         let packets = inbound.clone();
@@ -143,7 +145,7 @@ impl Connection {
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
-            transport.add_candidate(0, &candidate.to_string());
+            transport.add_candidate(transport_of(&plan.offer), &candidate.to_string());
         }
         Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
@@ -169,11 +171,16 @@ impl Connection {
         }
     }
 
+    /// The m-line of the peer's offer for which it is told our candidates.
+    pub fn mline(&self) -> u32 {
+        u32::try_from(self.plan.offer.tagged_mline()).unwrap_or_default()
+    }
+
     /// A candidate of the peer's, as it came. False if it is of no use.
     pub fn add_candidate(&self, candidate: &str) -> bool {
         let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
         if let Some(candidate) = &usable {
-            self.transport.add_candidate(0, &candidate.to_string());
+            self.transport.add_candidate(transport_of(&self.plan.offer), &candidate.to_string());
         }
         usable.is_some()
     }
@@ -261,6 +268,11 @@ impl Connection {
     }
 }
 
+/// The m-line whose transport webrtcbin uses for all; it has candidates of any other wait for a transport that never comes.
+fn transport_of(offer: &Offer) -> u32 {
+    u32::try_from(offer.tag()).unwrap_or_default()
+}
+
 fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
@@ -286,6 +298,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
             kind: if payload.codec().is_some() { Kind::Video } else { Kind::Audio },
             codec: payload.codec(),
             payload: payload.number,
+            single_nal: matches!(payload.format, sdp::Format::H264(_, sdp::PacketizationMode::SingleNal)),
             sends: media.direction.receives(),
             receives: media.direction.sends(),
             extensions: media.extensions.clone(),

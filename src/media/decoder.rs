@@ -14,6 +14,7 @@ use gstreamer_video as gst_video;
 use super::clock::RoomClock;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::keyframe_requests;
+use super::parameter_sets;
 use super::picture::PictureSlot;
 use super::size_limit::SizeLimit;
 use super::template::Templates;
@@ -42,7 +43,7 @@ pub(super) struct VideoDecoder {
     shape: Arc<Shape>,
     limit: Arc<SizeLimit>,
     dropped: AtomicU64,
-    _graph: Graph,
+    graph: Graph,
 }
 
 /// Where the picture goes and what it is; streaming threads read, the peer writes.
@@ -150,7 +151,13 @@ impl VideoDecoder {
                 .build(),
         );
         graph.start()?;
-        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), _graph: graph })
+        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), graph })
+    }
+
+    /// Parameter sets (a byte stream) for a stream that brings none; before the first packet.
+    pub(super) fn lead_in(&self, sets: Vec<u8>) -> Result<(), GraphError> {
+        parameter_sets::lead_in(&self.graph.pad("depayloader", "src")?, sets);
+        Ok(())
     }
 
     /// What the packets are, before the first one and after a change.
@@ -241,7 +248,7 @@ pub(super) mod tests {
             .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let counted = shown.clone();
-        let out = decoder._graph.pad("size", "src").unwrap();
+        let out = decoder.graph.pad("size", "src").unwrap();
         out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             counted.fetch_add(1, Ordering::SeqCst);
             gst::PadProbeReturn::Ok
@@ -251,7 +258,7 @@ pub(super) mod tests {
             packets.into_iter().for_each(|packet| decoder.push(packet));
         }
         decoder.source.end_of_stream().unwrap();
-        let end = decoder._graph.element::<gst_app::AppSink>("picture-out").unwrap();
+        let end = decoder.graph.element::<gst_app::AppSink>("picture-out").unwrap();
         let deadline = Instant::now() + DEADLINE;
         while !end.is_eos() && Instant::now() < deadline {
             std::thread::yield_now();

@@ -33,6 +33,8 @@ struct Video {
     /// The caps of the stream, for a decoder that starts in the middle of it.
     caps: Option<gst::Caps>,
     tile: Option<(u32, u32)>,
+    /// H.264 parameter sets that the offer had, for every decoder.
+    parameter_sets: Option<Vec<u8>>,
     /// Packets were left out since the last one that the decoder got.
     skipped: bool,
 }
@@ -42,7 +44,7 @@ impl Inbound {
         Self {
             clock,
             slot: Arc::default(),
-            video: Mutex::new(Video { decoder: None, caps: None, tile: None, skipped: false }),
+            video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None, skipped: false }),
             voice,
             invalid: AtomicU64::new(0),
         }
@@ -57,6 +59,11 @@ impl Inbound {
         &self.slot
     }
 
+    /// What decoders that start from now on are given before the stream.
+    pub(super) fn set_parameter_sets(&self, sets: Option<Vec<u8>>) {
+        self.video().parameter_sets = sets;
+    }
+
     /// Starts a decoder, in the place of one that failed if there was one. Blocks for the state change.
     pub(super) fn start_decoder(
         &self,
@@ -68,6 +75,9 @@ impl Inbound {
     ) -> Result<(), GraphError> {
         let decoder = VideoDecoder::start(templates, codec, fit, clock, self.slot.clone(), events)?;
         let mut video = self.video();
+        if let Some(sets) = video.parameter_sets.clone() {
+            decoder.lead_in(sets)?;
+        }
         if let Some((width, height)) = video.tile {
             decoder.set_tile(width, height);
         }

@@ -21,6 +21,7 @@ use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
+use super::payload_type;
 use super::receiver_reports::ReceiverReports;
 use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
@@ -53,6 +54,8 @@ pub struct Track {
     /// The video codec; Opus is what audio is.
     pub codec: Option<Codec>,
     pub payload: u8,
+    /// Whether H.264 may only be sent as one NAL unit in each packet.
+    pub single_nal: bool,
     /// Whether the peer is sent something on it.
     pub sends: bool,
     /// Whether the peer sends something on it.
@@ -330,7 +333,12 @@ impl Transport {
             Some(Codec::Vp8) => "send-vp8",
             Some(Codec::H264) => "send-h264",
         };
-        let values = [("payload", track.payload.to_string()), ("ssrc", track.ssrc.to_string())];
+        let mut values =
+            vec![("payload", payload_type::stand_in(track.payload).to_string()), ("ssrc", track.ssrc.to_string())];
+        if track.single_nal {
+            // The encoder's own parameter sets do: GStreamer 1.22 would put more before each slice of a keyframe.
+            values.extend([("aggregate-mode", "none".to_owned()), ("config-interval", "0".to_owned())]);
+        }
         let branch = templates.bin(name, &values, true).map_err(GraphError::from)?;
         let link = |what: &str| GraphError::Link { graph: name.to_owned(), detail: what.to_owned() };
         self.graph.pipeline().add(&branch).map_err(|_| link("cannot be added"))?;
@@ -353,7 +361,7 @@ impl Transport {
             transceiver.set_direction(gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
         }
         let output = branch.static_pad("src").ok_or_else(|| link("has no end"))?;
-        output.link(&sink).map_err(|_| link("cannot be linked to webrtcbin"))?;
+        payload_type::link(&output, &sink, track.payload).map_err(|_| link("cannot be linked to webrtcbin"))?;
         match track.kind {
             Kind::Audio => self.audio_in = Some(source),
             Kind::Video => {
@@ -498,6 +506,7 @@ mod tests {
             kind,
             codec,
             payload,
+            single_nal: false,
             sends: false,
             receives: true,
             ssrc,

@@ -398,11 +398,12 @@ impl RoomTask {
             // It failed a moment ago and was stopped since: it is started when its time comes, for whoever watches then.
             return;
         }
-        let (templates, fps, clock, codec) = (self.templates.clone(), self.config.video.fps, self.clock, key.codec);
+        let (templates, fps, clock) = (self.templates.clone(), self.config.video.fps, self.clock);
         let (mailbox, failed, span) = (self.mailbox.clone(), key.clone(), tracing::Span::current());
+        let started = key.clone();
         let started = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            Rendition::start(&templates, codec, &config, fps, clock, move |detail| {
+            Rendition::start(&templates, started, &config, fps, clock, move |detail| {
                 tracing::error!(codec = %failed.codec, rendition = failed.name, detail, "an encoder failed");
                 remind(&mailbox);
             })

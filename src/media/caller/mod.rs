@@ -99,6 +99,8 @@ pub struct Settings {
     /// The m-line after it; none without it.
     pub video: Option<Direction>,
     pub codec: Codec,
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
+    pub payload: Option<u8>,
     pub source: Source,
     pub receive: Receive,
     /// Of the picture sent; even numbers.
@@ -127,6 +129,7 @@ impl Settings {
             audio: Some(Direction::SendRecv),
             video: Some(Direction::SendRecv),
             codec: Codec::Vp8,
+            payload: None,
             source,
             receive: Receive::Decode,
             width: 640,
