@@ -217,6 +217,11 @@ impl Connection {
         self.inbound.set_tile(width, height);
     }
 
+    /// How its picture fills its tile.
+    pub fn fit(&self) -> config::Fit {
+        self.plan.fit
+    }
+
     /// Asks the peer for a keyframe. Blocks for webrtcbin's locks.
     pub fn request_keyframe(&self) {
         self.transport.request_keyframe();
