@@ -98,7 +98,8 @@ impl Colours {
     /// Those of a stream of `codec` that decodes to pictures of these caps.
     pub(super) fn of_stream(codec: Codec, caps: &gst::CapsRef, height: u32, unsaid: Unsaid) -> Self {
         // What stands there of VP8 is the decoder's guess.
-        let said = caps.structure(0).filter(|_| codec == Codec::H264).and_then(|caps| caps.get::<&str>("colorimetry").ok());
+        let said =
+            caps.structure(0).filter(|_| codec == Codec::H264).and_then(|caps| caps.get::<&str>("colorimetry").ok());
         let said = said.and_then(|said| gst_video::VideoColorimetry::from_str(said).ok());
         Self {
             matrix: said.and_then(|said| Matrix::said(said.matrix())).unwrap_or_else(|| unsaid.matrix(height)),
@@ -222,3 +223,6 @@ pub(super) fn canvas_info(width: u32, height: u32) -> Option<gst_video::VideoInf
     let colorimetry = gst_video::VideoColorimetry::from_str(CANVAS_COLORIMETRY).ok()?;
     gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height).colorimetry(&colorimetry).build().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::audio_mixer::{AudioMixer, Listener};
 use super::clock::RoomClock;
+use super::colour::Unsaid;
 use super::decoder::DecoderEvent;
 use super::graph::GraphError;
 use super::inbound::Inbound;
@@ -126,7 +127,7 @@ impl Connection {
         )?;
         let switched = events.clone();
         let video = transport.video_source().map(|source| {
-            VideoSender::new(plan.peer, source, move |event| {
+            VideoSender::new(plan.peer, source, unsaid(&plan.offer), move |event| {
                 switched(match event {
                     SenderEvent::Switched(key) => ConnectionEvent::Switched(key),
                     SenderEvent::WantsKeyframe(key) => ConnectionEvent::WantsKeyframe(key),
@@ -261,6 +262,11 @@ fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
 
+/// How the peer takes colours of which nothing is said.
+fn unsaid(offer: &Offer) -> Unsaid {
+    offer.video().map_or(Unsaid::Bt601, Unsaid::of)
+}
+
 /// The m-lines as they will be agreed, in the offer's order.
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
@@ -281,7 +287,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
 
 fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) -> Result<(), GraphError> {
     let events = events.clone();
-    inbound.start_decoder(&plan.templates, codec, plan.fit, plan.clock, move |event| {
+    inbound.start_decoder(&plan.templates, codec, plan.fit, unsaid(&plan.offer), plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,

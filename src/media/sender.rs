@@ -8,6 +8,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 
 use super::clock::clock_time;
+use super::colour::Unsaid;
 use super::rendition::{EncodedFrame, RenditionKey};
 use crate::id::PeerId;
 
@@ -35,6 +36,7 @@ pub enum SenderEvent {
 pub struct VideoSender {
     peer: PeerId,
     source: gst_app::AppSrc,
+    unsaid: Unsaid,
     events: Box<dyn Fn(SenderEvent) + Send + Sync>,
     state: Mutex<State>,
     sent: AtomicU64,
@@ -101,11 +103,13 @@ impl VideoSender {
     pub(super) fn new(
         peer: PeerId,
         source: gst_app::AppSrc,
+        unsaid: Unsaid,
         events: impl Fn(SenderEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             peer,
             source,
+            unsaid,
             events: Box::new(events),
             state: Mutex::new(State {
                 open: false,
@@ -123,6 +127,11 @@ impl VideoSender {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the peer takes colours of which nothing is said.
+    pub(super) fn unsaid(&self) -> Unsaid {
+        self.unsaid
     }
 
     /// Whose it is.
@@ -311,7 +320,8 @@ mod tests {
         let (pipeline, source) = running_source();
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, move |e| seen.lock().unwrap().push(e));
+        let sender =
+            VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, move |e| seen.lock().unwrap().push(e));
         sender.open();
         sender.switch_to(Some(key("high")));
         sender.frame(&key("high"), &frame(10, true));
@@ -338,7 +348,7 @@ mod tests {
     #[test]
     fn after_a_change_of_the_encoder_the_same_rendition_goes_on_with_a_keyframe() {
         let (pipeline, source) = running_source();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, |_| {});
+        let sender = VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, |_| {});
         sender.open();
         sender.switch_to(Some(key("high")));
         sender.frame(&key("high"), &frame(10, true));
