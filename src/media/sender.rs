@@ -353,7 +353,7 @@ mod tests {
         let (pipeline, source) = running_source();
         let asked = Arc::new(AtomicU64::new(0));
         let counted = asked.clone();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, move |event| {
+        let sender = VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, move |event| {
             if matches!(event, SenderEvent::WantsKeyframe(_)) {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
