@@ -30,6 +30,7 @@ mod tests {
     use gstreamer_rtp as gst_rtp;
 
     use super::super::clock::RoomClock;
+    use super::super::colour::Unsaid;
     use super::super::inbound::Inbound;
     use super::super::template::Templates;
     use super::super::transport::Kind;
@@ -84,7 +85,7 @@ mod tests {
         let inbound = Inbound::new(clock, None);
         let slot = inbound.slot().clone();
         slot.look(clock.now(), DEADLINE);
-        let start = || inbound.start_decoder(&templates, Codec::H264, Fit::Fill, clock, |_| {}).unwrap();
+        let start = || inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         let push = || packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));
         inbound.set_parameter_sets(Some(sets));
         for decoder in 1..=2 {
@@ -107,7 +108,7 @@ mod tests {
         let inbound = Inbound::new(clock, None);
         inbound.slot().look(clock.now(), DEADLINE);
         inbound.set_parameter_sets(Some(sets));
-        inbound.start_decoder(&templates, Codec::H264, Fit::Fill, clock, |_| {}).unwrap();
+        inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));
         let end = Instant::now() + DEADLINE;
         while inbound.dropped() < FRAMES {

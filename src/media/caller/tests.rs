@@ -51,6 +51,7 @@ fn a_p256_certificate_is_shown_and_announced_in_every_role() {
             ssrc: 2,
             rtx: None,
             sources: Sources::default(),
+            single_nal: false,
             extensions: audio.extensions.clone(),
         };
         let (tell, connected) = mpsc::sync_channel(16);
