@@ -16,6 +16,7 @@ use crate::id::{PeerId, RoomId};
 use crate::playout::PlayoutCounters;
 
 mod codec;
+mod downmix;
 mod encodes;
 mod grid;
 mod inbox;
