@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-pub use crate::media::caller::{Controls, Counts, Frame, Heard, Receive, Relay, host_time};
+pub use crate::media::caller::{Controls, Counts, Frame, Heard, Late, Receive, Relay, host_time};
 pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
@@ -80,6 +80,8 @@ pub struct BotConfig {
     pub fps: u32,
     /// Bit/s of the picture sent.
     pub bitrate: u32,
+    /// How late its tracks leave it; a file's leave it in time.
+    pub late: Late,
     pub receive: Receive,
     /// How long the receiver waits for a missing packet.
     pub jitter: Duration,
@@ -109,6 +111,7 @@ impl BotConfig {
             height: 360,
             fps: 30,
             bitrate: 600_000,
+            late: Late::default(),
             receive: Receive::Decode,
             jitter: Duration::from_millis(40),
             gathering: Duration::from_millis(500),
@@ -144,6 +147,7 @@ impl BotConfig {
             height: self.height,
             fps: self.fps,
             bitrate: self.bitrate,
+            late: self.late,
             jitter: self.jitter,
             relay: self.relay.clone(),
             gathering: self.gathering,

@@ -115,13 +115,14 @@ impl Connection {
         {
             start_decoder(&inbound, &plan, codec, &events)?;
         }
-        let packets = inbound.clone();
+        let (packets, reports) = (inbound.clone(), inbound.clone());
         let transport = Transport::start(
             &plan.templates,
             &plan.ice,
             plan.clock,
             &tracks,
             Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+            Arc::new(move |rtcp| reports.report(rtcp)),
             translate(&events),
         )?;
         let switched = events.clone();

@@ -13,7 +13,7 @@ use gstreamer::prelude::*;
 use super::addresses;
 use super::clock::RoomClock;
 use super::receiver_reports::{self, ReceiverReports};
-use super::transport::{Kind, Track, TransportError};
+use super::transport::{Kind, ReportSink, Track, TransportError};
 use crate::config;
 
 /// How long voice waits for a missing packet, in ms: it has FEC and concealment, and only packets out of order are worth
@@ -82,9 +82,10 @@ pub(super) fn configure_insides(
     tracks: &[Track],
     heard: &Arc<Heard>,
     reports: &Arc<Mutex<ReceiverReports>>,
+    rtcp: &ReportSink,
 ) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let (heard, reports) = (heard.clone(), reports.clone());
+    let (heard, reports, rtcp) = (heard.clone(), reports.clone(), rtcp.clone());
     let receives = tracks.iter().any(|track| track.receives);
     let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
     bin.connect_deep_element_added(move |_, _, element| {
@@ -98,7 +99,7 @@ pub(super) fn configure_insides(
                 } else {
                     set_rtcp_interval(element, receiver_reports::INTERVAL);
                 }
-                listen_for_reports(element, reports.clone());
+                listen_for_reports(element, reports.clone(), rtcp.clone());
             }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
@@ -164,12 +165,13 @@ fn internal(session: &gst::Element) -> gst::glib::Object {
 }
 
 /// Notes what the peer reports; what it says has passed SRTCP.
-fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
+fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>, rtcp: ReportSink) {
     internal(session).connect("on-receiving-rtcp", false, move |values| {
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {
             reports.lock().unwrap_or_else(PoisonError::into_inner).take(&packet);
+            rtcp(&packet);
         }
         None
     });

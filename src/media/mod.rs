@@ -5,8 +5,9 @@
 //! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
 //! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
-//! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
-//! a call: what bots and tests join rooms with.
+//! lines, `sender_reports` what they say of the time of what they send, for which the voice or `held` pictures wait,
+//! `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call:
+//! what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
@@ -18,6 +19,7 @@ mod connection;
 mod decoder;
 mod goodbye;
 mod graph;
+mod held;
 mod inbound;
 mod insides;
 mod install;
@@ -27,6 +29,7 @@ mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
+mod sender_reports;
 mod size_limit;
 mod stage;
 mod still;

@@ -87,6 +87,9 @@ pub enum TransportEvent {
 /// Where inbound packets go. Called on streaming threads; must not block.
 pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send + Sync>;
 
+/// Where the peer's RTCP goes, a compound packet at a time. Called on streaming threads; must not block.
+pub type ReportSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Why a transport could not be made or negotiated.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -135,6 +138,7 @@ impl Transport {
         clock: RoomClock,
         tracks: &[Track],
         packets: PacketSink,
+        rtcp: ReportSink,
         events: impl Fn(TransportEvent) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
@@ -152,7 +156,7 @@ impl Transport {
         let shared = Arc::new(shared);
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &rtcp);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
@@ -470,7 +474,8 @@ mod tests {
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
         let packets: PacketSink = Arc::new(|_, _, _| {});
-        let transport = Transport::start(&templates, &ice, RoomClock::start(), &tracks, packets, |_| {}).unwrap();
+        let clock = RoomClock::start();
+        let transport = Transport::start(&templates, &ice, clock, &tracks, packets, Arc::new(|_| {}), |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {

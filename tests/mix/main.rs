@@ -11,6 +11,7 @@ mod guest;
 mod idle;
 mod keyframes;
 mod late_joiner;
+mod lips;
 #[path = "../support/program.rs"]
 mod program;
 mod recovery;
