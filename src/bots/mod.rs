@@ -223,6 +223,12 @@ impl Bot {
         self.caller.inbound().counts()
     }
 
+    /// How much later than it was captured each of the last packets came, by the server's own reports and in ms: of pictures
+    /// or of sound.
+    pub fn reported_ages_ms(&self, video: bool) -> Vec<f64> {
+        self.caller.inbound().reported_ages_ms(video)
+    }
+
     /// Changes what is sent.
     pub fn controls(&self) -> &Controls {
         self.caller.controls()

@@ -56,6 +56,11 @@ fn lateness(late: Late, wanted: impl Fn(f64, f64) -> bool) -> (f64, f64) {
         (is_enough && wanted(found.0, found.1)).then_some(found)
     });
     drop(frames.end());
+    // What is sent is dated when it is mixed, so that a receiver who goes by the reports has no reason to move it.
+    let reported = [true, false].map(|video| median(&mut viewer.reported_ages_ms(video)).expect("there are reports"));
+    let [picture, sound] = reported;
+    assert!((-10.0..200.0).contains(&picture) && (-10.0..200.0).contains(&sound), "sent {reported:?} ms after the mix");
+    assert!((picture - sound).abs() < TOGETHER_MS, "sent {reported:?} ms after the mix");
     drop((speaker, viewer));
     server.end();
     println!("{late:?}: sound {:.0} ms, picture {:.0} ms", found.0, found.1);

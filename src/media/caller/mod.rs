@@ -8,6 +8,7 @@ mod feed;
 mod file;
 mod inbound;
 mod negotiation;
+mod reports;
 mod synthetic;
 
 use std::path::PathBuf;
