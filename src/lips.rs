@@ -167,7 +167,8 @@ impl Lips {
     fn decide(&mut self, now: Duration) {
         let Some(apart) = self.apart(now) else {
             self.wrong = None;
-            if now.saturating_sub(self.known) > FORGOTTEN_AFTER {
+            let is_forgotten = now.saturating_sub(self.known) > FORGOTTEN_AFTER;
+            if is_forgotten || self.voice.is_timeless() || self.picture.is_timeless() {
                 self.hold = 0;
             }
             return;
@@ -255,7 +256,7 @@ impl Track {
         let time = (u128::from(report.ntp) * 1_000_000 >> 32) as i64;
         let new = SenderClock { time, timestamp: report.rtp, heard: now };
         let agrees = |clock: SenderClock| (clock.time_of(new.timestamp, self.rate) - new.time).abs() <= CONTRADICTION;
-        if self.clock.is_none_or(agrees) {
+        if self.clock.map_or(self.doubt.is_none(), agrees) {
             self.clock = Some(new);
             self.doubt = None;
         } else if let Some(doubt) = self.doubt.filter(|doubt| agrees(*doubt)) {
@@ -264,7 +265,10 @@ impl Track {
             self.doubt = None;
             self.latenesses.clear();
         } else {
-            self.doubt = Some(new);
+            // Two in a row that agree with nothing: this sender does not know its time.
+            if self.doubt.replace(new).is_some() {
+                self.clock = None;
+            }
         }
     }
 
@@ -276,6 +280,11 @@ impl Track {
         }
         self.latenesses.push_back(micros(now + path) - clock.time_of(timestamp, self.rate));
         self.newest = now;
+    }
+
+    /// Its reports are nonsense.
+    fn is_timeless(&self) -> bool {
+        self.clock.is_none() && self.doubt.is_some()
     }
 
     /// How late the track is, if its clock was heard of after `set`.
@@ -494,6 +503,21 @@ mod tests {
                 assert_eq!(sender.holds(), right, "{step} ms, after {second} s");
             }
         }
+    }
+
+    /// As those of GStreamer 1.22 whose pipeline was told of no latency: its timestamps run at twice their rate.
+    #[test]
+    fn reports_that_never_agree_are_given_up() {
+        let mut sender = Sender::new(30, 330);
+        sender.run(6_000);
+        assert!(sender.holds().0 > 0);
+        for _ in 0..3 {
+            sender.clock[1] -= 1_000;
+            sender.run(1_000);
+        }
+        assert_eq!(sender.holds(), (0, 0));
+        sender.run(10_000);
+        assert!(sender.holds().0 > 0, "it has made up its mind");
     }
 
     #[test]
