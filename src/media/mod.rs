@@ -4,19 +4,23 @@
 //! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
 //! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
-//! lines, `sender_reports` what they say of the time of what they send, for which the voice or `held` pictures wait,
-//! `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call:
-//! what bots and tests join rooms with.
+//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `gate` what stands before its RTP session, `dtls`
+//! what of that may still come after the handshake, `addresses` which of the machine's it uses, `receiver_reports` what
+//! peers say of their lines, `sender_reports` what they say of the time of what they send, for which the voice or `held`
+//! pictures wait, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other
+//! end of a call: what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
 pub mod caller;
+mod certificate;
 mod clock;
 mod coded_size;
 mod compose;
 mod connection;
 mod decoder;
+mod dtls;
+mod gate;
 mod goodbye;
 mod graph;
 mod held;
@@ -39,6 +43,7 @@ mod video_mixer;
 mod warm_up;
 
 pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError};
+pub use certificate::{Certificate, CertificateError};
 pub use clock::RoomClock;
 pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};
