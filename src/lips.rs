@@ -66,7 +66,6 @@ pub struct Lips {
     picture: Track,
     /// The last ones of sources that belong to no track.
     reports: VecDeque<(SenderReport, Duration)>,
-    names: VecDeque<(u32, Vec<u8>)>,
     /// How long the voice waits, in µs; below zero, the picture.
     hold: i64,
     /// Since when that is not right.
@@ -84,7 +83,6 @@ impl Default for Lips {
             voice: Track::new(48_000),
             picture: Track::new(90_000),
             reports: VecDeque::new(),
-            names: VecDeque::new(),
             hold: 0,
             wrong: None,
             decided: None,
@@ -109,15 +107,6 @@ impl Lips {
                     self.reports.pop_front();
                 }
             }
-        }
-    }
-
-    /// The canonical name (CNAME) of a source: those of different names have nothing to do with each other.
-    pub fn name(&mut self, ssrc: u32, name: &[u8]) {
-        self.names.retain(|(named, _)| *named != ssrc);
-        self.names.push_back((ssrc, name.to_vec()));
-        if self.names.len() > KEPT {
-            self.names.pop_front();
         }
     }
 
@@ -189,21 +178,12 @@ impl Lips {
     }
 
     /// How much later than the voice the picture is where they leave the mix, in µs, if that is known.
-    fn apart(&mut self, now: Duration) -> Option<i64> {
-        if self.name_of(&self.voice) != self.name_of(&self.picture) {
-            return None;
-        }
+    fn apart(&self, now: Duration) -> Option<i64> {
         // A clock that was set moves both tracks, but not at once.
         let newest = self.voice.set.max(self.picture.set);
         let (voice, picture) = (self.voice.lateness(now, newest)?, self.picture.lateness(now, newest)?);
         let apart = picture - voice - CODECS;
         (apart.abs() <= ABSURD).then_some(apart)
-    }
-
-    /// As far as both tracks have one, it is to be the same.
-    fn name_of(&self, track: &Track) -> Option<&[u8]> {
-        let name = |ssrc| self.names.iter().find(|(named, _)| Some(*named) == ssrc).map(|(_, name)| name.as_slice());
-        name(self.voice.ssrc).and(name(self.picture.ssrc)).and(name(track.ssrc))
     }
 }
 
@@ -529,17 +509,6 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_different_names_do_not_wait_for_each_other() {
-        for (name, waits) in [(&b"a"[..], true), (b"b", false)] {
-            let mut sender = Sender::new(30, 330);
-            sender.lips.name(VOICE, b"a");
-            sender.lips.name(PICTURE, name);
-            sender.run(5_000);
-            assert_eq!(sender.holds().0 > 0, waits);
-        }
-    }
-
-    #[test]
     fn another_source_begins_anew_and_what_is_gone_is_forgotten_in_time() {
         let mut sender = Sender::new(30, 330);
         sender.run(6_000);
@@ -580,7 +549,7 @@ mod tests {
 
         #[test]
         fn whatever_is_reported_costs_no_more_than_the_bound(
-            events in prop::collection::vec((0u8..6, any::<u64>(), any::<u32>(), 0u64..2_000), 1..400),
+            events in prop::collection::vec((0u8..5, any::<u64>(), any::<u32>(), 0u64..2_000), 1..400),
         ) {
             let mut lips = Lips::default();
             let mut now = Duration::ZERO;
@@ -591,11 +560,10 @@ mod tests {
                     0 => lips.source(Side::Voice, ssrc),
                     1 => lips.source(Side::Picture, ssrc),
                     2 => lips.report(now, SenderReport { ssrc, ntp, rtp }),
-                    3 => lips.name(ssrc, &ntp.to_be_bytes()[..1]),
-                    4 => prop_assert!(lips.picture(now, rtp, Duration::from_secs(gap)) <= MAX_HOLD),
+                    3 => prop_assert!(lips.picture(now, rtp, Duration::from_secs(gap)) <= MAX_HOLD),
                     _ => prop_assert!(lips.voice(now, Some(rtp)) <= MAX_HOLD),
                 }
-                prop_assert!(lips.reports.len() <= KEPT && lips.names.len() <= KEPT);
+                prop_assert!(lips.reports.len() <= KEPT);
                 prop_assert!(lips.voice.latenesses.len() <= LATENESSES);
             }
         }
