@@ -35,12 +35,12 @@ impl Reports {
 
     /// Takes an RTP packet that came at `now`.
     pub(super) fn packet(&mut self, packet: &gst::BufferRef, video: bool, now: Duration) {
-        let mut header = [0; 12];
+        let mut header = [0u8; 12];
         if packet.copy_to_slice(0, &mut header).is_err() {
             return;
         }
-        let [_, _, _, _, a, b, c, d, e, f, g, h] = header;
-        let (timestamp, ssrc) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+        let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (timestamp, ssrc) = (word(4), word(8));
         let Some((time, reported)) = self.clocks.get(&ssrc) else { return };
         let rate = if video { 90_000.0 } else { 48_000.0 };
         let since = f64::from(timestamp.wrapping_sub(*reported).cast_signed()) / rate;
