@@ -13,6 +13,7 @@ pub mod control;
 pub mod id;
 pub mod ladder;
 pub mod layout;
+pub mod lips;
 pub mod media;
 pub mod mix_minus;
 pub mod pcm;

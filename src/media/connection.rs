@@ -16,7 +16,7 @@ use super::rendition::RenditionKey;
 use super::sdp::{self, AnswerError, Offer};
 use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
-use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
+use super::transport::{Kind, Sinks, Track, Transport, TransportError, TransportEvent};
 use crate::config;
 use crate::control::Codec;
 use crate::id::PeerId;
@@ -121,14 +121,17 @@ impl Connection {
                 .set_parameter_sets(plan.offer.video().and_then(|media| media.payload().parameter_sets.byte_stream()));
             start_decoder(&inbound, &plan, codec, &events)?;
         }
-        let packets = inbound.clone();
+        let (packets, reports) = (inbound.clone(), inbound.clone());
         let transport = Transport::start(
             &plan.templates,
             &plan.certificate,
             &plan.ice,
             plan.clock,
             &tracks,
-            Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+            Sinks {
+                packets: Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+                rtcp: Arc::new(move |rtcp| reports.report(rtcp)),
+            },
             translate(&events),
         )?;
         let switched = events.clone();

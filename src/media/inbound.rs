@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer_rtp as gst_rtp;
@@ -16,6 +17,9 @@ use super::template::Templates;
 use super::transport::Kind;
 use crate::config::Fit;
 use crate::control::Codec;
+
+/// What it takes to decode a frame and to scale it, or a little more.
+const DECODED_WITHIN: Duration = Duration::from_millis(5);
 
 /// The receiving half of a participant.
 #[derive(Debug)]
@@ -120,6 +124,7 @@ impl Inbound {
                 if let Some(caps) = caps {
                     decoder.set_caps(caps);
                 }
+                self.follow_lips(&packet);
                 let now = self.clock.now();
                 if !self.slot.is_seen(now) {
                     self.slot.skip(now);
@@ -136,7 +141,10 @@ impl Inbound {
                 let Some(voice) = &self.voice else { return };
                 match gst_rtp::RTPBuffer::from_buffer_readable(&packet) {
                     Ok(rtp) => match rtp.payload() {
-                        Ok(payload) => voice.push(rtp.seq(), rtp.timestamp(), payload),
+                        Ok(payload) => {
+                            voice.source(rtp.ssrc());
+                            voice.push(rtp.seq(), rtp.timestamp(), payload);
+                        }
                         Err(_) => drop(self.invalid.fetch_add(1, Ordering::Relaxed)),
                     },
                     Err(_) => drop(self.invalid.fetch_add(1, Ordering::Relaxed)),
@@ -145,15 +153,35 @@ impl Inbound {
         }
     }
 
-    /// Packets that were not RTP, and video packets dropped because the decoder did not follow.
+    /// Tells the voice of a frame of the picture that is complete, and has it wait for the voice where that is later.
+    fn follow_lips(&self, packet: &gst::Buffer) {
+        if let Some(voice) = &self.voice
+            && let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(packet)
+            && rtp.is_marker()
+        {
+            let shown_after = DECODED_WITHIN + self.slot.shown_after();
+            self.slot.hold(voice.picture(rtp.ssrc(), rtp.timestamp(), shown_after));
+        }
+    }
+
+    /// A compound RTCP packet of the peer's, on a streaming thread.
+    pub(super) fn report(&self, rtcp: &[u8]) {
+        if let Some(voice) = &self.voice {
+            voice.report(rtcp);
+        }
+    }
+
+    /// Packets that were not RTP, video packets dropped because the decoder did not follow, and pictures because too many
+    /// waited for their voice.
     pub(super) fn dropped(&self) -> u64 {
-        self.invalid.load(Ordering::Relaxed) + self.video().decoder.as_ref().map_or(0, VideoDecoder::dropped)
+        let late = self.slot.overflowed();
+        late + self.invalid.load(Ordering::Relaxed) + self.video().decoder.as_ref().map_or(0, VideoDecoder::dropped)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::super::decoder::tests::{FRAMES, packets};
     use super::*;

@@ -6,7 +6,8 @@
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
 //! webrtcbin has no properties for, `payload_type` and `parameter_sets` what payloaders and depayloaders have none for,
 //! `certificate` what is shown in DTLS, `gate` what stands before the RTP session, `dtls` what of that may still come after
-//! the handshake, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines, `goodbye` a
+//! the handshake, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines,
+//! `sender_reports` what they say of the time of what they send, for which the voice or `held` pictures wait, `goodbye` a
 //! connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call: what bots
 //! and tests join rooms with.
 
@@ -24,6 +25,7 @@ mod dtls;
 mod gate;
 mod goodbye;
 mod graph;
+mod held;
 mod inbound;
 mod insides;
 mod install;
@@ -36,6 +38,7 @@ mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
+mod sender_reports;
 mod size_limit;
 mod stage;
 mod still;

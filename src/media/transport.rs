@@ -99,6 +99,16 @@ pub enum TransportEvent {
 /// Where inbound packets go. Called on streaming threads; must not block.
 pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send + Sync>;
 
+/// Where the peer's RTCP goes, a compound packet at a time. Called on streaming threads; must not block.
+pub type ReportSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Where all that comes from the peer goes.
+#[derive(Clone)]
+pub struct Sinks {
+    pub packets: PacketSink,
+    pub rtcp: ReportSink,
+}
+
 /// Why a transport could not be made or negotiated.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -149,7 +159,7 @@ impl Transport {
         ice: &config::Ice,
         clock: RoomClock,
         tracks: &[Track],
-        packets: PacketSink,
+        sinks: Sinks,
         events: impl Fn(TransportEvent) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
@@ -175,13 +185,13 @@ impl Transport {
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         certificate.show(&webrtc);
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate, &sinks.rtcp);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
         let mut transport =
             Self { graph, webrtc, certificate: certificate.clone(), video_in: None, audio_in: None, shared };
-        transport.receive_into(packets);
+        transport.receive_into(sinks.packets);
         for (mline, track) in (0u32..).zip(tracks) {
             transport.add_track(templates, mline, track, &events)?;
         }
@@ -518,9 +528,9 @@ mod tests {
         let mut offer = Offer::parse(include_str!("../../tests/http/offer.sdp")).unwrap();
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
-        let packets: PacketSink = Arc::new(|_, _, _| {});
+        let sinks = Sinks { packets: Arc::new(|_, _, _| {}), rtcp: Arc::new(|_| {}) };
         let (certificate, clock) = (Certificate::make().unwrap(), RoomClock::start());
-        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, packets, |_| {}).unwrap();
+        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, sinks, |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {
