@@ -6,6 +6,8 @@
 
 pub mod allocator;
 pub mod bots;
+pub mod bucket;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -14,11 +16,13 @@ pub mod ladder;
 pub mod layout;
 pub mod media;
 pub mod mix_minus;
+pub mod network;
 pub mod pcm;
 pub mod peer;
 pub mod pipelines;
 pub mod playout;
 pub mod probe;
+pub mod process;
 pub mod protocol;
 pub mod recent;
 pub mod room;

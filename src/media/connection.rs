@@ -14,6 +14,7 @@ use super::sdp::{self, AnswerError, Offer};
 use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
 use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::id::PeerId;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub clock: RoomClock,
     /// The peer's offer, narrowed to one codec for each m-line.
     pub offer: Offer,
+    /// What the process grants it; given back when all of it is down.
+    pub permit: Arc<Permit>,
 }
 
 /// What a connection tells its peer. Sent from GStreamer's threads.
@@ -109,14 +112,15 @@ impl Connection {
         let events: Events = Arc::new(events);
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
-        let inbound = Arc::new(Inbound::new(plan.clock, sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        let voice = sends(Kind::Audio).then(|| audio.add_voice(plan.peer));
+        let inbound = Arc::new(Inbound::new(plan.clock, voice, Some(plan.permit.clone())));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
             start_decoder(&inbound, &plan, codec, &events)?;
         }
         let packets = inbound.clone();
-        let transport = Transport::start(
+        let mut transport = Transport::start(
             &plan.templates,
             &plan.ice,
             plan.clock,
@@ -124,6 +128,7 @@ impl Connection {
             Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
             translate(&events),
         )?;
+        transport.hold(plan.permit.clone());
         let switched = events.clone();
         let video = transport.video_source().map(|source| {
             VideoSender::new(plan.peer, source, move |event| {

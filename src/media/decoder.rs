@@ -17,6 +17,7 @@ use super::keyframe_requests;
 use super::picture::PictureSlot;
 use super::size_limit::SizeLimit;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 use crate::layout;
@@ -84,6 +85,11 @@ impl Shape {
 }
 
 impl VideoDecoder {
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self._graph.hold(permit);
+    }
+
     /// Starts a decoder of `codec` that fills `slot`. Blocks for the state change.
     pub(super) fn start(
         templates: &Templates,

@@ -13,6 +13,7 @@ use super::graph::GraphError;
 use super::picture::PictureSlot;
 use super::template::Templates;
 use super::transport::Kind;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 
@@ -24,6 +25,8 @@ pub(super) struct Inbound {
     /// A std mutex: held while a packet's reference is handed on, and while a failed decoder is exchanged.
     video: Mutex<Video>,
     voice: Option<Voice>,
+    /// What the process granted for the peer.
+    permit: Option<Arc<Permit>>,
     invalid: AtomicU64,
 }
 
@@ -38,9 +41,10 @@ struct Video {
 }
 
 impl Inbound {
-    pub(super) fn new(clock: RoomClock, voice: Option<Voice>) -> Self {
+    pub(super) fn new(clock: RoomClock, voice: Option<Voice>, permit: Option<Arc<Permit>>) -> Self {
         Self {
             clock,
+            permit,
             slot: Arc::default(),
             video: Mutex::new(Video { decoder: None, caps: None, tile: None, skipped: false }),
             voice,
@@ -66,7 +70,10 @@ impl Inbound {
         clock: RoomClock,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<(), GraphError> {
-        let decoder = VideoDecoder::start(templates, codec, fit, clock, self.slot.clone(), events)?;
+        let mut decoder = VideoDecoder::start(templates, codec, fit, clock, self.slot.clone(), events)?;
+        if let Some(permit) = &self.permit {
+            decoder.hold(permit.clone());
+        }
         let mut video = self.video();
         if let Some((width, height)) = video.tile {
             decoder.set_tile(width, height);
@@ -161,7 +168,7 @@ mod tests {
         gst::init().unwrap();
         for codec in [Codec::Vp8, Codec::H264] {
             let clock = RoomClock::start();
-            let inbound = Inbound::new(clock, None);
+            let inbound = Inbound::new(clock, None, None);
             let asked = Arc::new(AtomicU64::new(0));
             let asks = asked.clone();
             inbound

@@ -15,6 +15,7 @@ mod clock;
 mod coded_size;
 mod compose;
 mod connection;
+pub mod cost;
 mod decoder;
 mod goodbye;
 mod graph;

@@ -1,8 +1,10 @@
 //! The rooms: a task per room, and the registry that finds them.
 //!
-//! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in,
-//! `snapshots` has the room's pictures for whoever asks, `retries` when what failed is started again.
+//! `state` decides by pure functions, `task` carries out what it decided, `admission` says who may come in (of those that
+//! are awaited already, `joining` keeps the list), `reception` lets peers in, `snapshots` has the room's pictures for whoever asks, `retries` when what failed is started again.
 
+mod admission;
+mod joining;
 mod reception;
 mod retries;
 mod snapshots;
@@ -19,8 +21,13 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
-use crate::media::{Graph, TemplateError, Templates};
-use task::{RoomHandle, RoomStopped};
+use crate::media::sdp::Offer;
+use crate::media::{Graph, TemplateError, Templates, cost};
+use crate::process::Capacity;
+use admission::Admission;
+use joining::Awaited;
+use reception::Newcomer;
+use task::{Mail, RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -62,6 +69,7 @@ pub struct Rooms {
 struct Shared {
     config: Arc<Config>,
     templates: Arc<Templates>,
+    admission: Arc<Admission>,
     /// A std mutex: held while a handle is looked up or put in, never across an await.
     registry: Mutex<Registry>,
 }
@@ -78,7 +86,9 @@ impl Rooms {
         crate::media::init()?;
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
         crate::media::warm_up(&templates)?;
-        Ok(Self { shared: Arc::new(Shared { config, templates, registry: Mutex::default() }) })
+        let largest = cost::of_largest_peer(&config.ice);
+        let admission = Arc::new(Admission::new(&config.limits, Capacity::measure(), largest));
+        Ok(Self { shared: Arc::new(Shared { config, templates, admission, registry: Mutex::default() }) })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -87,22 +97,55 @@ impl Rooms {
 
     /// Lets a peer in. The room is made by its first participant.
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
-        let offer = reception::read_offer(&join)?;
-        if let Wanted::Named(name) = &join.rendition
-            && self.shared.config.rendition(name).is_none()
-        {
-            return Err(Refusal::NoRendition { name: name.clone() });
+        let Shared { config, templates, admission, .. } = &*self.shared;
+        let offer = self.read(&join).map_err(|refusal| admission.junk(join.from, refusal))?;
+        admission.offer(join.from)?;
+        let peer = PeerId::from_bits(rand::random());
+        let (expected, makes_way) = admission.expect(peer, &join.room, join.from)?;
+        if let Some(first) = makes_way {
+            self.give_up(&first);
         }
+        let permit = Arc::new(admission.resources(cost::of_peer(&offer, &config.ice))?);
+        let newcomer = Newcomer { peer, permit, expected: Arc::new(expected) };
         // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
         for _ in 0..2 {
             let room = self.room_for(&join)?;
-            match reception::receive(&room, &join, offer.clone(), &self.shared.templates, &self.shared.config).await {
+            let newcomer = newcomer.clone();
+            match reception::receive(&room, &join, newcomer, offer.clone(), templates, config, admission).await {
                 Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
                 Err(reception::NotReceived::Refused(refusal)) => return Err(refusal),
                 Ok(joined) => return Ok(joined),
             }
         }
         Err(Refusal::Failed { detail: "the room ended while it was joined".to_owned() })
+    }
+
+    fn read(&self, join: &Join) -> Result<Offer, Refusal> {
+        let offer = reception::read_offer(join)?;
+        match &join.rendition {
+            Wanted::Named(name) if self.shared.config.rendition(name).is_none() => {
+                Err(Refusal::NoRendition { name: name.clone() })
+            }
+            _ => Ok(offer),
+        }
+    }
+
+    /// Somebody who was awaited makes way.
+    fn give_up(&self, awaited: &Awaited) {
+        let room = self.registry().rooms.get(&awaited.room).cloned();
+        if let Some(room) = room {
+            room.post(Mail::GiveUp(awaited.peer));
+        }
+    }
+
+    /// What the process can have, for what else there is of it.
+    pub fn capacity(&self) -> &Capacity {
+        self.shared.admission.capacity()
+    }
+
+    /// How many peers were let in and are not connected yet.
+    pub fn awaited(&self) -> usize {
+        self.shared.admission.awaited()
     }
 
     /// Everything else.
@@ -189,11 +232,18 @@ impl Rooms {
         if join.intent == Intent::View {
             return Err(Refusal::NothingLive);
         }
-        let limit = self.shared.config.limits.rooms;
+        let Shared { config, templates, admission, .. } = &*self.shared;
+        let limit = config.limits.rooms;
         if registry.rooms.len() >= limit {
-            return Err(Refusal::Full { detail: format!("there are {limit} rooms already") });
+            let only_wished = |id: &RoomId| registry.rooms.get(id).is_some_and(|room| !room.was_entered());
+            let first = admission.makes_way(join.from, |one| only_wished(&one.room));
+            let first = first.ok_or_else(|| Refusal::Full { detail: format!("there are {limit} rooms already") })?;
+            if let Some(room) = registry.rooms.remove(&first.room) {
+                room.post(Mail::Abandon);
+            }
         }
-        let room = RoomHandle::open(join.room.clone(), self.shared.config.clone(), self.shared.templates.clone())
+        let permit = admission.resources(cost::of_room(config))?;
+        let room = RoomHandle::open(join.room.clone(), config.clone(), templates.clone(), permit)
             .map_err(|error| Refusal::Failed { detail: error.to_string() })?;
         registry.rooms.insert(join.room.clone(), room.clone());
         Ok(room)
@@ -224,7 +274,8 @@ mod tests {
         let rooms = Rooms::new(Arc::default()).unwrap();
         let (config, templates) = (rooms.shared.config.clone(), rooms.shared.templates.clone());
         let id: RoomId = "n".parse().unwrap();
-        let room = RoomHandle::open(id.clone(), config, templates).unwrap();
+        let permit = rooms.shared.admission.resources(cost::of_room(&config)).unwrap();
+        let room = RoomHandle::open(id.clone(), config, templates, permit).unwrap();
         rooms.registry().rooms.insert(id, room);
         for hanging in ["a", "b", "c", "x", "y", "z"] {
             rooms.add_hanging(hanging.parse().unwrap());

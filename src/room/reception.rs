@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::Joined;
+use super::admission::{Admission, Expected};
+use super::joining::Awaited;
 use super::state::{Member, NotAdmitted};
 use super::task::{Mail, RoomHandle, RoomStopped};
+use crate::budget::Permit;
 use crate::config::Config;
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
@@ -39,15 +42,25 @@ pub(super) fn read_offer(join: &Join) -> Result<Offer, Refusal> {
     }
 }
 
+/// Somebody who may come in, as far as that is not a room's business.
+#[derive(Clone, Debug)]
+pub(super) struct Newcomer {
+    pub(super) peer: PeerId,
+    pub(super) permit: Arc<Permit>,
+    pub(super) expected: Arc<Expected>,
+}
+
 /// Lets a peer into `room`.
 pub(super) async fn receive(
     room: &RoomHandle,
     join: &Join,
+    newcomer: Newcomer,
     mut offer: Offer,
     templates: &Arc<Templates>,
     config: &Arc<Config>,
+    admission: &Admission,
 ) -> Result<Joined, NotReceived> {
-    let peer = PeerId::from_bits(rand::random());
+    let Newcomer { peer, permit, expected } = newcomer;
     let mut member = Member::new(join.name.clone(), join.intent, join.rendition.clone());
     let sends = |media: Option<&crate::media::sdp::Media>| media.is_some_and(|media| media.direction.sends());
     let receives = |media: Option<&crate::media::sdp::Media>| media.is_some_and(|media| media.direction.receives());
@@ -56,7 +69,16 @@ pub(super) async fn receive(
     member.receives_video = receives(offer.video());
     member.receives = member.receives_video || receives(offer.audio());
 
-    let place = room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?;
+    let place = match room.admit(peer, member.clone(), offer.video_codecs()).await? {
+        Ok(place) => place,
+        Err(why) => {
+            // Who is never going to come must not keep a place from who is here.
+            let in_this = |one: &Awaited| one.room == join.room && one.peer != peer;
+            let Some(first) = admission.makes_way(join.from, in_this) else { return Err(refused(why)) };
+            room.post(Mail::GiveUp(first.peer));
+            room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?
+        }
+    };
     let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
     // If this future is dropped on the way (the client hung up), the place is given back.
     let mut reserved = Reserved { room: room.clone(), peer, kept: false };
@@ -71,10 +93,17 @@ pub(super) async fn receive(
             fit: config.video.fit,
             clock: place.clock,
             offer,
+            permit,
         },
         trickle: join.trickle,
         rungs: config.renditions.len(),
-        notices: move |notice| mail.post(Mail::Notice(peer, notice)),
+        notices: move |notice| {
+            if notice == PeerNotice::Connected {
+                expected.came();
+                mail.note_entered();
+            }
+            mail.post(Mail::Notice(peer, notice));
+        },
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);
     let opened = tracing::Instrument::instrument(Peer::open(opening, make), span).await.map_err(|error| {

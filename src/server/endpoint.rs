@@ -61,15 +61,15 @@ async fn handle(entrance: Entrance, room: &str, app: &Arc<App>, request: Request
 async fn post(entrance: Entrance, segment: &str, app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     let room = room(segment)?;
     observe::room(&room);
-    let (name, rendition) = (request.name(), request.rendition());
+    let (from, name, rendition) = (request.from, request.name(), request.rendition());
     let body = request.body(SDP_TYPE, app.config.limits.sdp_bytes).await?;
     let offer =
         String::from_utf8(body.into()).map_err(|_| Problem::new(Kind::MalformedSdp, "the body is not UTF-8 text"))?;
     let ufrags = sdpfrag::ufrags(&offer);
     let intent = if entrance == Entrance::Whip { Intent::Participate } else { Intent::View };
-    let join = Join { room: room.clone(), name, intent, offer, rendition, trickle: false };
+    let join = Join { room: room.clone(), name, intent, offer, rendition, trickle: false, from };
     let joined = app.enter(entrance, join).await?;
-    let id = app.sessions.add(Owned { room, peer: joined.peer, ufrags });
+    let id = app.sessions.add(Owned { room, peer: joined.peer, ufrags }, app.now());
     let response = created(&id, joined.answer, turn::links(&turn::ice_servers(&app.config.ice, SystemTime::now())));
     tokio::spawn(follow(Arc::clone(app), id, joined.events).instrument(tracing::Span::current()));
     Ok(response)

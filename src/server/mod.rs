@@ -7,12 +7,15 @@ mod bearer;
 mod conversation;
 mod cors;
 mod endpoint;
+mod forwarded;
+mod held;
 mod limit;
 mod listen;
 mod metrics;
 mod observe;
 mod origin;
 mod pages;
+mod places;
 mod problem;
 mod request;
 pub mod sdpfrag;
@@ -30,9 +33,12 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use crate::budget::{Amount, Permit};
 use crate::config::Config;
+use crate::process::Capacity;
 use crate::room::Rooms;
 use app::App;
+use listen::{CLOSING, Door};
 use problem::{Kind, Problem};
 
 /// How long the rooms get to tell their peers and to end. With [`SOCKETS_DEADLINE`] and the listener's own it stays under
@@ -41,9 +47,16 @@ const ROOMS_DEADLINE: Duration = Duration::from_millis(3_900);
 /// How long WebSockets get to send their last message.
 const SOCKETS_DEADLINE: Duration = Duration::from_millis(400);
 
+/// The part of the process's descriptors that connections may take, and the least of them: a page with all it loads, some
+/// who join, and the probes.
+const DESCRIPTORS_PART: usize = 8;
+const LEAST_CONNECTIONS: usize = 64;
+
 /// Serves until `shutdown` is ready; then refuses newcomers, ends the rooms, and returns within 5 s.
 pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutdown: impl Future<Output = ()>) {
-    let app = App::new(config, rooms);
+    let (connections, _permit) = connections(&config, rooms.capacity());
+    let door = Door { connections, trusted_proxies: config.server.trusted_proxies.clone() };
+    let app = App::new(config, rooms, connections);
     let stopped = async {
         shutdown.await;
         tracing::info!("stopping");
@@ -55,7 +68,17 @@ pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutd
             tracing::warn!("WebSockets were cut off");
         }
     };
-    listen::serve(listener, routes(&app), app.metrics.clone(), stopped).await;
+    listen::serve(listener, door, routes(&app), app.metrics.clone(), stopped).await;
+}
+
+/// How many connections there may be at once, and the process's grant for them.
+fn connections(config: &Config, capacity: &Capacity) -> (usize, Option<Permit>) {
+    let (used, limit) = capacity.figures();
+    let part = limit.descriptors.saturating_sub(used.descriptors) / DESCRIPTORS_PART;
+    let connections = config.limits.connections.min(part.max(LEAST_CONNECTIONS));
+    let permit = capacity.take(Amount { descriptors: connections + CLOSING, threads: 0 });
+    let permit = permit.inspect_err(|short| tracing::error!(%short, "too little is left of the system's limits"));
+    (connections, permit.ok())
 }
 
 /// Everything that the server answers to. Filters only look at the path; methods are the handlers' business.
