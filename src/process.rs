@@ -16,7 +16,7 @@ pub const BLOCKING_THREADS: usize = 32;
 /// What is never granted. Threads: the pool for work that blocks, those that GStreamer keeps for its next tasks (8), and
 /// those that take pipelines down for a moment. Descriptors: log, listening socket, connections that are on their way out,
 /// what libraries open for a moment.
-const RESERVE: Amount = Amount { descriptors: 64, threads: BLOCKING_THREADS + 24 };
+const RESERVE: Amount = Amount { descriptors: 64, threads: BLOCKING_THREADS + 16 };
 
 /// Where control groups are mounted; with version 1 that of processes is in a folder of its own.
 const CGROUPS: &str = "/sys/fs/cgroup";

@@ -16,7 +16,7 @@
 //! A message that is not understood gets an `error` and changes nothing. The server reads [`MESSAGES_PER_SECOND`], after a
 //! burst of four times as many, of mutes and of renditions [`CHANGES_PER_SECOND`] each; who sends faster is slowed down. It
 //! closes a line on which nothing came for twice the ping interval and 2 s, one that does not take what is sent, and one
-//! that has no peer within a minute.
+//! that has no peer within 30 s.
 
 use serde::{Deserialize, Serialize};
 

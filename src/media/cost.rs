@@ -1,13 +1,13 @@
-//! What peers and rooms cost of the process: descriptors and threads, measured on GStreamer 1.22 and rounded up, so that
-//! nothing is granted that is not there.
+//! What peers and rooms cost of the process: descriptors and threads, as measured on GStreamer 1.22 and rounded up, so that
+//! nothing is granted that is not there. A pipeline's bus is two descriptors; whoever is taken down has a thread for that.
 
+use super::addresses;
 use super::sdp::Offer;
 use crate::budget::Amount;
 use crate::config::{Config, Ice};
 
-use super::addresses;
-
-/// A peer's transport, whatever goes over it: webrtcbin, its ICE agent, DTLS and RTCP; and a thread that takes it down.
+/// A peer's transport: 4 event descriptors and a bus; the threads of webrtcbin, its ICE agent, its socket's two ends, DTLS,
+/// RTCP, retransmission and a timer.
 const TRANSPORT: Amount = Amount { descriptors: 8, threads: 9 };
 /// A socket for each local address.
 const ADDRESS: Amount = Amount { descriptors: 1, threads: 0 };
@@ -15,12 +15,10 @@ const ADDRESS: Amount = Amount { descriptors: 1, threads: 0 };
 const RECEIVED: Amount = Amount { descriptors: 0, threads: 2 };
 /// An m-line on which it receives: the thread that feeds it.
 const SENT: Amount = Amount { descriptors: 0, threads: 1 };
-/// A decoder, and the thread that takes it down.
-const DECODER: Amount = Amount { descriptors: 1, threads: 2 };
-/// A room without anybody: both mixers, the threads of their stills and of a snapshot.
-const ROOM: Amount = Amount { descriptors: 8, threads: 10 };
-/// An encoder, and the thread that takes it down.
-const ENCODER: Amount = Amount { descriptors: 2, threads: 4 };
+const DECODER: Amount = Amount { descriptors: 2, threads: 2 };
+/// A room without anybody: both mixers, the stage, and a still and a snapshot that are made or taken down.
+const ROOM: Amount = Amount { descriptors: 8, threads: 8 };
+const ENCODER: Amount = Amount { descriptors: 2, threads: 3 };
 /// Of each rendition there may be one in each codec.
 const CODECS: usize = 2;
 
@@ -41,15 +39,18 @@ pub fn of_largest_peer(ice: &Ice) -> Amount {
     TRANSPORT + ADDRESS * addresses(ice) + (RECEIVED + SENT) * 2 + DECODER
 }
 
+/// What a room costs by itself, with all the encoders that it can come to have.
+pub fn of_room(config: &Config) -> Amount {
+    ROOM + ENCODER * (CODECS * config.renditions.len())
+}
+
 fn addresses(ice: &Ice) -> usize {
     if !ice.addresses.is_empty() {
         return ice.addresses.len();
     }
-    let interfaces = if_addrs::get_if_addrs();
-    interfaces.map_or(SOME_ADDRESSES, |interfaces| addresses::usable(&interfaces, &ice.exclude_addresses).len())
-}
-
-/// What a room costs by itself, with all the encoders that it can come to have.
-pub fn of_room(config: &Config) -> Amount {
-    ROOM + ENCODER * (CODECS * config.renditions.len())
+    let Ok(interfaces) = if_addrs::get_if_addrs() else { return SOME_ADDRESSES };
+    match ice.exclude_addresses.as_slice() {
+        [] => addresses::taken(&interfaces),
+        excluded => addresses::usable(&interfaces, excluded).len(),
+    }
 }

@@ -86,6 +86,8 @@ impl Rooms {
         crate::media::init()?;
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
         crate::media::warm_up(&templates)?;
+        // What was only for the warming up must not count as what is always there.
+        Graph::wait_all_down(STOP_DEADLINE);
         let largest = cost::of_largest_peer(&config.ice);
         let admission = Arc::new(Admission::new(&config.limits, Capacity::measure(), largest));
         Ok(Self { shared: Arc::new(Shared { config, templates, admission, registry: Mutex::default() }) })

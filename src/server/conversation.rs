@@ -28,7 +28,7 @@ use crate::room::Joined;
 /// Two pings may get lost, and the next one may be late.
 const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000);
 /// How long a client may stay without a peer, however often it tries.
-const JOIN_DEADLINE: Duration = Duration::from_secs(60);
+const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 /// Messages of all kinds: a peer's candidates may come at once.
 const MESSAGES: Rate = Rate::new(MESSAGES_PER_SECOND as f64, 4 * MESSAGES_PER_SECOND);
 /// Those that change something for others or start an encoder.

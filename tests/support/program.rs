@@ -58,20 +58,37 @@ impl Answer {
 
 /// A command that does not see this process's own settings.
 pub fn tessera(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    let mut command = without_settings(Command::new(env!("CARGO_BIN_EXE_tessera")));
+    command.args(arguments);
+    command
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TESSERA_") {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
     command
 }
 
 impl Program {
     /// Starts the server with these settings (`section.key=value`) and waits until it listens.
     pub fn start(settings: &[&str]) -> Self {
-        let mut command = tessera(&["serve", "--listen", "127.0.0.1:0"]);
+        Self::start_by(&[], settings)
+    }
+
+    /// The same by a command that runs the rest of its arguments in its own place (`prlimit --nofile=1024`).
+    pub fn start_by(by: &[&str], settings: &[&str]) -> Self {
+        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        let mut command = match by {
+            [] => tessera(&serve),
+            [program, arguments @ ..] => {
+                let mut command = without_settings(Command::new(program));
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_tessera")).args(serve);
+                command
+            }
+        };
         for setting in settings {
             command.args(["--set", setting]);
         }
