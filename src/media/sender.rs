@@ -9,15 +9,15 @@ use gstreamer_app as gst_app;
 
 use super::clock::clock_time;
 use super::rendition::{EncodedFrame, RenditionKey};
+use crate::bucket::{Rate, TokenBucket};
 use crate::id::PeerId;
 
 /// Bytes that may wait for a peer's transport: a second at 4 Mbit/s. A transport that does not take them loses frames up
 /// to the next keyframe.
 const MAX_QUEUED_BYTES: u64 = 500_000;
 
-/// A peer may ask for this many keyframes at once, and for one more each [`KEYFRAME_REFILL`].
-const KEYFRAME_BURST: u32 = 4;
-const KEYFRAME_REFILL: Duration = Duration::from_secs(2);
+/// Keyframes that a peer may ask for: four at once, and one more each 2 s.
+const KEYFRAMES: Rate = Rate::new(0.5, 4);
 
 /// A keyframe that is waited for is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -57,8 +57,9 @@ struct State {
     /// Nothing is sent before a keyframe: at the start and after a drop.
     wants_keyframe: bool,
     last_pts: Option<gst::ClockTime>,
-    /// What the peer's own requests may cost.
-    allowance: Allowance,
+    made: Instant,
+    /// What the peer's own requests may cost, since then.
+    allowance: TokenBucket,
     /// When a keyframe was last asked for on the server's own account.
     asked: Option<Instant>,
 }
@@ -71,28 +72,6 @@ impl State {
             self.asked = Some(now);
         }
         due
-    }
-}
-
-/// A token bucket over time.
-#[derive(Debug)]
-struct Allowance {
-    tokens: u32,
-    refilled: Instant,
-}
-
-impl Allowance {
-    fn take(&mut self, now: Instant) -> bool {
-        while self.tokens < KEYFRAME_BURST && now.saturating_duration_since(self.refilled) >= KEYFRAME_REFILL {
-            self.tokens += 1;
-            self.refilled += KEYFRAME_REFILL;
-        }
-        if self.tokens == KEYFRAME_BURST {
-            self.refilled = now;
-        }
-        let granted = self.tokens > 0;
-        self.tokens -= u32::from(granted);
-        granted
     }
 }
 
@@ -113,7 +92,8 @@ impl VideoSender {
                 awaited: None,
                 wants_keyframe: true,
                 last_pts: None,
-                allowance: Allowance { tokens: KEYFRAME_BURST, refilled: Instant::now() },
+                made: Instant::now(),
+                allowance: TokenBucket::new(KEYFRAMES, Duration::ZERO),
                 asked: None,
             }),
             sent: AtomicU64::new(0),
@@ -161,7 +141,8 @@ impl VideoSender {
     pub(super) fn keyframe_requested(&self) {
         let wanted = {
             let mut state = self.lock();
-            let granted = state.allowance.take(Instant::now());
+            let now = state.made.elapsed();
+            let granted = state.allowance.take(now).is_ok();
             state.awaited.clone().or_else(|| state.current.clone()).filter(|_| granted)
         };
         if let Some(key) = wanted {
@@ -359,9 +340,8 @@ mod tests {
 
     #[test]
     fn keyframe_requests_of_a_peer_are_limited() {
-        let start = Instant::now();
-        let mut allowance = Allowance { tokens: KEYFRAME_BURST, refilled: start };
-        let granted = (0..1000u32).filter(|n| allowance.take(start + Duration::from_millis(10) * *n)).count();
+        let mut allowance = TokenBucket::new(KEYFRAMES, Duration::ZERO);
+        let granted = (0..1000).filter(|n| allowance.take(Duration::from_millis(10) * *n).is_ok()).count();
         assert!((8..=9).contains(&granted), "{granted} in 10 s");
     }
 }

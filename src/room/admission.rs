@@ -116,9 +116,11 @@ impl Admission {
         Ok((Expected { admission: self.clone(), peer }, makes_way))
     }
 
-    /// Who makes way for a newcomer among those awaited that `counts` names.
+    /// Who makes way for a newcomer among those awaited that `counts` names. It is awaited no more, and has to be told.
     pub(super) fn makes_way(&self, newcomer: Network, counts: impl Fn(&Awaited) -> bool) -> Option<Awaited> {
-        self.gates().joining.makes_way(newcomer, self.now(), counts)
+        let (now, mut gates) = (self.now(), self.gates());
+        let first = gates.joining.makes_way(newcomer, now, counts)?;
+        gates.joining.leave(first.peer)
     }
 
     /// How many are awaited.

@@ -18,11 +18,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+use crate::budget::{Amount, Permit};
 use crate::config::Config;
 use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::sdp::Offer;
 use crate::media::{Graph, TemplateError, Templates, cost};
+use crate::network::Network;
 use crate::process::Capacity;
 use admission::Admission;
 use joining::Awaited;
@@ -34,6 +36,10 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a room may take to describe itself where all do; the others must not wait for one that hangs.
 const VIEW_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a newcomer waits for what somebody had who makes way for it, and how often it is looked at.
+const WAY_DEADLINE: Duration = Duration::from_secs(2);
+const WAY_LOOK: Duration = Duration::from_millis(50);
 
 /// How long rooms, and then pipelines, may take to end; together well under the 5 s in which the process must be gone.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
@@ -107,11 +113,14 @@ impl Rooms {
         if let Some(first) = makes_way {
             self.give_up(&first);
         }
-        let permit = Arc::new(admission.resources(cost::of_peer(&offer, &config.ice))?);
+        let permit = Arc::new(self.afford(cost::of_peer(&offer, &config.ice), join.from).await?);
         let newcomer = Newcomer { peer, permit, expected: Arc::new(expected) };
         // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
         for _ in 0..2 {
-            let room = self.room_for(&join)?;
+            let room = match self.known(&join)? {
+                Some(room) => room,
+                None => self.make(&join, self.afford(cost::of_room(config), join.from).await?)?,
+            };
             let newcomer = newcomer.clone();
             match reception::receive(&room, &join, newcomer, offer.clone(), templates, config, admission).await {
                 Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
@@ -120,6 +129,26 @@ impl Rooms {
             }
         }
         Err(Refusal::Failed { detail: "the room ended while it was joined".to_owned() })
+    }
+
+    /// A part of the process. Where there is none left, somebody who is still awaited makes way, and what it had is waited
+    /// for.
+    async fn afford(&self, cost: Amount, from: Network) -> Result<Permit, Refusal> {
+        let admission = &self.shared.admission;
+        let refusal = match admission.resources(cost) {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        let Some(first) = admission.makes_way(from, |_| true) else { return Err(refusal) };
+        self.give_up(&first);
+        let mut looks = tokio::time::interval(WAY_LOOK);
+        let deadline = tokio::time::Instant::now() + WAY_DEADLINE;
+        while looks.tick().await < deadline {
+            if let Ok(permit) = admission.resources(cost) {
+                return Ok(permit);
+            }
+        }
+        Err(refusal)
     }
 
     fn read(&self, join: &Join) -> Result<Offer, Refusal> {
@@ -222,17 +251,27 @@ impl Rooms {
         }
     }
 
-    fn room_for(&self, join: &Join) -> Result<RoomHandle, Refusal> {
+    /// The room that a peer asks for, if there is one; nothing if it may be made.
+    fn known(&self, join: &Join) -> Result<Option<RoomHandle>, Refusal> {
         let mut registry = self.registry();
         if registry.stopping {
             return Err(Refusal::Stopping);
         }
         registry.rooms.retain(|_, room| !room.has_ended());
-        if let Some(room) = registry.rooms.get(&join.room) {
-            return Ok(room.clone());
+        match registry.rooms.get(&join.room) {
+            None if join.intent == Intent::View => Err(Refusal::NothingLive),
+            room => Ok(room.cloned()),
         }
-        if join.intent == Intent::View {
-            return Err(Refusal::NothingLive);
+    }
+
+    /// Makes the room that a peer asks for, unless somebody else just did.
+    fn make(&self, join: &Join, permit: Permit) -> Result<RoomHandle, Refusal> {
+        let mut registry = self.registry();
+        if registry.stopping {
+            return Err(Refusal::Stopping);
+        }
+        if let Some(room) = registry.rooms.get(&join.room).filter(|room| !room.has_ended()) {
+            return Ok(room.clone());
         }
         let Shared { config, templates, admission, .. } = &*self.shared;
         let limit = config.limits.rooms;
@@ -244,7 +283,6 @@ impl Rooms {
                 room.post(Mail::Abandon);
             }
         }
-        let permit = admission.resources(cost::of_room(config))?;
         let room = RoomHandle::open(join.room.clone(), config.clone(), templates.clone(), permit)
             .map_err(|error| Refusal::Failed { detail: error.to_string() })?;
         registry.rooms.insert(join.room.clone(), room.clone());
