@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::sdp::Offer;
-use crate::media::{Graph, TemplateError, Templates, cost};
+use crate::media::{Certificate, CertificateError, Graph, TemplateError, Templates, cost};
 use crate::network::Network;
 use crate::process::Capacity;
 use admission::Admission;
@@ -52,6 +52,8 @@ pub enum RoomsError {
     #[error(transparent)]
     Templates(#[from] TemplateError),
     #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
     WarmUp(#[from] crate::media::GraphError),
 }
 
@@ -75,6 +77,8 @@ pub struct Rooms {
 struct Shared {
     config: Arc<Config>,
     templates: Arc<Templates>,
+    /// What all peers are shown in DTLS.
+    certificate: Certificate,
     admission: Arc<Admission>,
     /// A std mutex: held while a handle is looked up or put in, never across an await.
     registry: Mutex<Registry>,
@@ -91,12 +95,13 @@ impl Rooms {
     pub fn new(config: Arc<Config>) -> Result<Self, RoomsError> {
         crate::media::init()?;
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
+        let certificate = Certificate::make()?;
         crate::media::warm_up(&templates)?;
         // What was only for the warming up must not count as what is always there.
         Graph::wait_all_down(STOP_DEADLINE);
         let largest = cost::of_largest_peer(&config.ice);
         let admission = Arc::new(Admission::new(&config.limits, Capacity::measure(), largest));
-        Ok(Self { shared: Arc::new(Shared { config, templates, admission, registry: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, admission, registry: Mutex::default() }) })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -105,7 +110,7 @@ impl Rooms {
 
     /// Lets a peer in. The room is made by its first participant.
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
-        let Shared { config, templates, admission, .. } = &*self.shared;
+        let Shared { config, admission, .. } = &*self.shared;
         let offer = self.read(&join).map_err(|refusal| admission.junk(join.from, refusal))?;
         admission.offer(join.from)?;
         let peer = PeerId::from_bits(rand::random());
@@ -122,7 +127,7 @@ impl Rooms {
                 None => self.make(&join, self.afford(cost::of_room(config), join.from).await?)?,
             };
             let newcomer = newcomer.clone();
-            match reception::receive(&room, &join, newcomer, offer.clone(), templates, config, admission).await {
+            match reception::receive(&room, &join, newcomer, offer.clone(), &self.shared).await {
                 Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
                 Err(reception::NotReceived::Refused(refusal)) => return Err(refusal),
                 Ok(joined) => return Ok(joined),

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use super::Joined;
-use super::admission::{Admission, Expected};
+use super::admission::Expected;
 use super::joining::Awaited;
 use super::state::{Member, NotAdmitted};
 use super::task::{Mail, RoomHandle, RoomStopped};
+use super::{Joined, Shared};
 use crate::budget::Permit;
-use crate::config::Config;
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
 use crate::media::sdp::{Offer, Role, SdpError};
-use crate::media::{Connection, ConnectionError, Plan, Templates};
+use crate::media::{Connection, ConnectionError, Plan};
 use crate::peer::{OpenError, Opening, Peer, PeerNotice};
 
 /// Why a peer is not in.
@@ -56,9 +55,7 @@ pub(super) async fn receive(
     join: &Join,
     newcomer: Newcomer,
     mut offer: Offer,
-    templates: &Arc<Templates>,
-    config: &Arc<Config>,
-    admission: &Admission,
+    house: &Shared,
 ) -> Result<Joined, NotReceived> {
     let Newcomer { peer, permit, expected } = newcomer;
     let mut member = Member::new(join.name.clone(), join.intent, join.rendition.clone());
@@ -74,7 +71,7 @@ pub(super) async fn receive(
         Err(why) => {
             // Who is never going to come must not keep a place from who is here.
             let in_this = |one: &Awaited| one.room == join.room && one.peer != peer;
-            let Some(first) = admission.makes_way(join.from, in_this) else { return Err(refused(why)) };
+            let Some(first) = house.admission.makes_way(join.from, in_this) else { return Err(refused(why)) };
             room.post(Mail::GiveUp(first.peer));
             room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?
         }
@@ -88,15 +85,16 @@ pub(super) async fn receive(
     let opening = Opening {
         plan: Plan {
             peer,
-            templates: templates.clone(),
-            ice: config.ice.clone(),
-            fit: config.video.fit,
+            templates: house.templates.clone(),
+            certificate: house.certificate.clone(),
+            ice: house.config.ice.clone(),
+            fit: house.config.video.fit,
             clock: place.clock,
             offer,
             permit,
         },
         trickle: join.trickle,
-        rungs: config.renditions.len(),
+        rungs: house.config.renditions.len(),
         notices: move |notice| {
             if notice == PeerNotice::Connected {
                 expected.came();
