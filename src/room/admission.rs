@@ -92,10 +92,7 @@ impl Admission {
 
     /// A peer's part of the process, until all of the peer is down.
     pub(super) fn resources(&self, cost: Amount) -> Result<Permit, Refusal> {
-        self.capacity.take(cost).map_err(|short| {
-            tracing::warn!(%short, "the process is full");
-            Refusal::Full { detail: format!("the server has no {short} left") }
-        })
+        self.capacity.take(cost).map_err(|short| Refusal::Full { detail: format!("the server has no {short} left") })
     }
 
     /// From now on a peer is awaited, until what is answered is dropped. Also answers who makes way for it, if anybody.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::budget::{Amount, Permit};
 use crate::config::Config;
@@ -37,8 +37,9 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a room may take to describe itself where all do; the others must not wait for one that hangs.
 const VIEW_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long a newcomer waits for what somebody had who makes way for it, and how often it is looked at.
+/// How long a newcomer waits for what somebody had who makes way for it, how often it is looked at, and how many may wait.
 const WAY_DEADLINE: Duration = Duration::from_secs(2);
+const WAITING: usize = 8;
 const WAY_LOOK: Duration = Duration::from_millis(50);
 
 /// How long rooms, and then pipelines, may take to end; together well under the 5 s in which the process must be gone.
@@ -80,6 +81,8 @@ struct Shared {
     /// What all peers are shown in DTLS.
     certificate: Certificate,
     admission: Arc<Admission>,
+    /// Places to wait in for somebody who makes way.
+    waiting: Semaphore,
     /// A std mutex: held while a handle is looked up or put in, never across an await.
     registry: Mutex<Registry>,
 }
@@ -101,7 +104,8 @@ impl Rooms {
         Graph::wait_all_down(STOP_DEADLINE);
         let largest = cost::of_largest_peer(&config.ice);
         let admission = Arc::new(Admission::new(&config.limits, Capacity::measure(), largest));
-        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, admission, registry: Mutex::default() }) })
+        let (waiting, registry) = (Semaphore::new(WAITING), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, admission, waiting, registry }) })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -113,6 +117,8 @@ impl Rooms {
         let Shared { config, admission, .. } = &*self.shared;
         let offer = self.read(&join).map_err(|refusal| admission.junk(join.from, refusal))?;
         admission.offer(join.from)?;
+        // Nobody has to make way for who cannot come in anyway.
+        self.known(&join)?;
         let peer = PeerId::from_bits(rand::random());
         let (expected, makes_way) = admission.expect(peer, &join.room, join.from)?;
         if let Some(first) = makes_way {
@@ -144,6 +150,7 @@ impl Rooms {
             Ok(permit) => return Ok(permit),
             Err(refusal) => refusal,
         };
+        let Ok(_waiting) = self.shared.waiting.try_acquire() else { return Err(refusal) };
         let Some(first) = admission.makes_way(from, |_| true) else { return Err(refusal) };
         self.give_up(&first);
         let mut looks = tokio::time::interval(WAY_LOOK);
