@@ -35,7 +35,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
-    /// Origins (`https://host`) whose pages may open WebSockets, besides the server's own.
+    /// Origins (`https://host`) of the server and of further pages that may use it; empty believes every `Host`.
     pub origins: Vec<String>,
     /// Who may say for whom it asks (`X-Forwarded-For`, `Forwarded`).
     pub trusted_proxies: Vec<Subnet>,

@@ -9,15 +9,16 @@ use gstreamer_app as gst_app;
 
 use super::clock::clock_time;
 use super::rendition::{EncodedFrame, RenditionKey};
-use crate::bucket::{Rate, TokenBucket};
+use crate::bucket::TokenBucket;
 use crate::id::PeerId;
 
 /// Bytes that may wait for a peer's transport: a second at 4 Mbit/s. A transport that does not take them loses frames up
 /// to the next keyframe.
 const MAX_QUEUED_BYTES: u64 = 500_000;
 
-/// Keyframes that a peer may ask for: four at once, and one more each 2 s.
-const KEYFRAMES: Rate = Rate::new(0.5, 4);
+/// A peer may ask for this many keyframes at once, and for so many a second.
+const KEYFRAME_BURST: f64 = 4.0;
+const KEYFRAME_RATE: f64 = 0.5;
 
 /// A keyframe that is waited for is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ pub struct VideoSender {
     peer: PeerId,
     source: gst_app::AppSrc,
     events: Box<dyn Fn(SenderEvent) + Send + Sync>,
+    began: Instant,
     state: Mutex<State>,
     sent: AtomicU64,
     dropped: AtomicU64,
@@ -57,8 +59,7 @@ struct State {
     /// Nothing is sent before a keyframe: at the start and after a drop.
     wants_keyframe: bool,
     last_pts: Option<gst::ClockTime>,
-    made: Instant,
-    /// What the peer's own requests may cost, since then.
+    /// What the peer's own requests may cost.
     allowance: TokenBucket,
     /// When a keyframe was last asked for on the server's own account.
     asked: Option<Instant>,
@@ -86,14 +87,14 @@ impl VideoSender {
             peer,
             source,
             events: Box::new(events),
+            began: Instant::now(),
             state: Mutex::new(State {
                 open: false,
                 current: None,
                 awaited: None,
                 wants_keyframe: true,
                 last_pts: None,
-                made: Instant::now(),
-                allowance: TokenBucket::new(KEYFRAMES, Duration::ZERO),
+                allowance: TokenBucket::new(KEYFRAME_RATE, KEYFRAME_BURST, Duration::ZERO),
                 asked: None,
             }),
             sent: AtomicU64::new(0),
@@ -141,8 +142,7 @@ impl VideoSender {
     pub(super) fn keyframe_requested(&self) {
         let wanted = {
             let mut state = self.lock();
-            let now = state.made.elapsed();
-            let granted = state.allowance.take(now).is_ok();
+            let granted = state.allowance.take(self.began.elapsed()).is_ok();
             state.awaited.clone().or_else(|| state.current.clone()).filter(|_| granted)
         };
         if let Some(key) = wanted {
@@ -340,8 +340,23 @@ mod tests {
 
     #[test]
     fn keyframe_requests_of_a_peer_are_limited() {
-        let mut allowance = TokenBucket::new(KEYFRAMES, Duration::ZERO);
-        let granted = (0..1000).filter(|n| allowance.take(Duration::from_millis(10) * *n).is_ok()).count();
-        assert!((8..=9).contains(&granted), "{granted} in 10 s");
+        let (pipeline, source) = running_source();
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = asked.clone();
+        let sender = VideoSender::new(PeerId::from_bits(1), source, move |event| {
+            if matches!(event, SenderEvent::WantsKeyframe(_)) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        sender.open();
+        sender.switch_to(Some(key("high")));
+        let start = Instant::now();
+        for _ in 0..1_000 {
+            sender.keyframe_requested();
+        }
+        let allowed = KEYFRAME_BURST + start.elapsed().as_secs_f64() * KEYFRAME_RATE;
+        let granted = asked.load(Ordering::Relaxed) as f64;
+        assert!((KEYFRAME_BURST..=allowed).contains(&granted), "{granted} of 1,000");
+        pipeline.set_state(gst::State::Null).unwrap();
     }
 }

@@ -61,7 +61,7 @@ impl Admission {
         let own = limits.joins_per_second_per_address.min(all);
         let now = Duration::ZERO;
         let gates = Gates {
-            joins: TokenBucket::new(Rate::new(all.into(), all), now),
+            joins: TokenBucket::of(Rate::new(all.into(), all), now),
             joins_of: Buckets::new(Rate::new(own.into(), own.saturating_mul(BURST_SECONDS)), NETWORKS, now),
             junk_of: Buckets::new(JUNK, NETWORKS, now),
             joining: Joining::new(limits.joining.min(fitting / AWAITED_PART), limits.joining_per_address),

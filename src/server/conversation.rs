@@ -145,7 +145,7 @@ pub struct Conversation {
 impl Conversation {
     pub fn new(app: Arc<App>, room: RoomId, name: String, from: Network, queue: mpsc::Sender<Message>) -> Self {
         let (opened, now) = (Instant::now(), app.now());
-        let (pace, changes) = (TokenBucket::new(MESSAGES, now), TokenBucket::new(CHANGES, now));
+        let (pace, changes) = (TokenBucket::of(MESSAGES, now), TokenBucket::of(CHANGES, now));
         Self {
             app,
             room,

@@ -19,14 +19,17 @@ use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::cors;
 use super::forwarded;
 use super::held::{Held, Watched};
+use super::host;
 use super::metrics::Metrics;
 use super::observe;
 use super::places::{Phase, PlaceId, Places};
 use super::request::Caller;
 use super::unread;
-use crate::network::{Network, Subnet};
+use crate::config::Config;
+use crate::network::Network;
 
 /// How long a request's head may take: from the accept, or from the answer before it.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
@@ -39,13 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Connections that lost their place and are not closed yet. More are not accepted before some of them are.
 pub const CLOSING: usize = 32;
 
-/// How the door is kept.
-#[derive(Debug)]
-pub struct Door {
-    /// Connections at once, WebSockets among them.
-    pub connections: usize,
-    pub trusted_proxies: Vec<Subnet>,
-}
+type RequestBody = unread::Shared<Watched<Incoming, Arc<Place>>>;
 
 /// A connection's place, as long as its socket is open. Whoever is asked to make way has the other end of the channel.
 #[derive(Debug)]
@@ -72,18 +69,28 @@ fn lock<T>(places: &Mutex<T>) -> MutexGuard<'_, T> {
     places.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves until `until` is ready, then lets open requests finish, but not for long.
+/// Serves `connections` at once, WebSockets among them, until `until` is ready; then lets open requests finish, but not for
+/// long.
 pub async fn serve(
     listener: TcpListener,
-    door: Door,
+    connections: usize,
     routes: BoxedFilter<(Response,)>,
     metrics: Metrics,
+    config: Arc<Config>,
     until: impl Future<Output = ()>,
 ) {
-    let service = TowerToHyperService::new(warp::service(routes.boxed()));
-    let trusted: Arc<[Subnet]> = door.trusted_proxies.into();
-    let places = Arc::new(Mutex::new(Places::new(door.connections)));
-    let open = Arc::new(Semaphore::new(door.connections + CLOSING));
+    let (routes, hosts) = (TowerToHyperService::new(warp::service(routes.boxed())), Arc::clone(&config));
+    let service = service_fn(move |mut request: hyper::Request<RequestBody>| {
+        let (routes, hosts) = (routes.clone(), Arc::clone(&hosts));
+        async move {
+            match host::settle(&mut request, &hosts.server.origins) {
+                Ok(()) => routes.call(request).await,
+                Err(problem) => Ok(cors::expose(request.uri().path(), problem.into_response())),
+            }
+        }
+    });
+    let places = Arc::new(Mutex::new(Places::new(connections)));
+    let open = Arc::new(Semaphore::new(connections + CLOSING));
     let stopping = watch::Sender::new(());
     let accept = async {
         loop {
@@ -96,7 +103,7 @@ pub async fn serve(
                     continue;
                 }
             };
-            let is_proxy = trusted.iter().any(|proxy| proxy.contains(address));
+            let is_proxy = config.server.trusted_proxies.iter().any(|proxy| proxy.contains(address));
             let (end, ended) = oneshot::channel();
             let entered = lock(&places).enter((!is_proxy).then(|| Network::of(address)), end);
             let Ok((id, makes_way)) = entered else {
@@ -115,7 +122,7 @@ pub async fn serve(
                 address,
                 place,
                 service: service.clone(),
-                trusted: Arc::clone(&trusted),
+                config: Arc::clone(&config),
                 metrics: metrics.clone(),
             };
             tokio::spawn(connection.serve(stream, ended, stopping.subscribe()));
@@ -145,17 +152,14 @@ struct Connection<S> {
     address: IpAddr,
     place: Arc<Place>,
     service: S,
-    trusted: Arc<[Subnet]>,
+    config: Arc<Config>,
     metrics: Metrics,
 }
 
 impl<S, B> Connection<S>
 where
-    S: Service<
-            hyper::Request<unread::Shared<Watched<Incoming, Arc<Place>>>>,
-            Response = hyper::Response<B>,
-            Error = std::convert::Infallible,
-        > + Clone
+    S: Service<hyper::Request<RequestBody>, Response = hyper::Response<B>, Error = std::convert::Infallible>
+        + Clone
         + Send
         + Sync
         + 'static,
@@ -197,7 +201,7 @@ where
         mut request: hyper::Request<Incoming>,
     ) -> Result<hyper::Response<Watched<B, Arc<Place>>>, std::convert::Infallible> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let client = forwarded::client(self.address, request.headers(), &self.trusted);
+        let client = forwarded::client(self.address, request.headers(), &self.config.server.trusted_proxies);
         request.extensions_mut().insert(Caller(Network::of(client)));
         let place = Arc::clone(&self.place);
         place.set(Phase::Exchanging);

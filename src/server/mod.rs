@@ -3,12 +3,15 @@
 
 mod api;
 mod app;
+mod assets;
 mod bearer;
+mod coding;
 mod conversation;
 mod cors;
 mod endpoint;
 mod forwarded;
 mod held;
+mod host;
 mod limit;
 mod listen;
 mod metrics;
@@ -31,6 +34,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use warp::Filter;
 use warp::filters::BoxedFilter;
+use warp::http::Method;
+use warp::path::FullPath;
 use warp::reply::Response;
 
 use crate::budget::{Amount, Permit};
@@ -38,8 +43,9 @@ use crate::config::Config;
 use crate::process::Capacity;
 use crate::room::Rooms;
 use app::App;
-use listen::{CLOSING, Door};
+use listen::CLOSING;
 use problem::{Kind, Problem};
+use request::{Request, request};
 
 /// How long the rooms get to tell their peers and to end. With [`SOCKETS_DEADLINE`] and the listener's own it stays under
 /// the 5 s in which the process is to end.
@@ -54,8 +60,10 @@ const LEAST_CONNECTIONS: usize = 64;
 
 /// Serves until `shutdown` is ready; then refuses newcomers, ends the rooms, and returns within 5 s.
 pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutdown: impl Future<Output = ()>) {
+    if let Ok(address) = listener.local_addr() {
+        bearer::warn_if_open(address, &config.server.token);
+    }
     let (connections, _permit) = connections(&config, rooms.capacity());
-    let door = Door { connections, trusted_proxies: config.server.trusted_proxies.clone() };
     let app = App::new(config, rooms, connections);
     let stopped = async {
         shutdown.await;
@@ -68,7 +76,8 @@ pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutd
             tracing::warn!("WebSockets were cut off");
         }
     };
-    listen::serve(listener, door, routes(&app), app.metrics.clone(), stopped).await;
+    let (metrics, config) = (app.metrics.clone(), Arc::clone(&app.config));
+    listen::serve(listener, connections, routes(&app), metrics, config, stopped).await;
 }
 
 /// How many connections there may be at once, and the process's grant for them.
@@ -83,10 +92,8 @@ fn connections(config: &Config, capacity: &Capacity) -> (usize, Option<Permit>) 
 
 /// Everything that the server answers to. Filters only look at the path; methods are the handlers' business.
 fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
-    let nothing = warp::path::full().map(|path: warp::path::FullPath| {
-        Problem::new(Kind::NotFound, format!("nothing is at {}", path.as_str())).into_response()
-    });
-    bearer::refusals(&app.config.server.token)
+    let nothing = warp::path::full().and(request()).map(|path: FullPath, request| nothing(path.as_str(), &request));
+    let answer = bearer::refusals(&app.config.server.token)
         .or(endpoint::routes(app))
         .unify()
         .or(session::routes(app))
@@ -100,6 +107,16 @@ fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .or(pages::routes())
         .unify()
         .or(nothing)
-        .unify()
-        .boxed()
+        .unify();
+    warp::path::full().and(answer).map(|path: FullPath, response| cors::expose(path.as_str(), response)).boxed()
+}
+
+/// Where nothing is. A preflight is told that it may look: only then can a page read that there is nothing.
+fn nothing(path: &str, request: &Request) -> Response {
+    // RFC 9110, section 9.3.7: the server as a whole.
+    let is_server = path == "*" && request.method == Method::OPTIONS;
+    if is_server || cors::is_for_any_page(path) && cors::is_preflight(request) {
+        return cors::options("DELETE, GET, HEAD, OPTIONS, PATCH, POST");
+    }
+    Problem::new(Kind::NotFound, format!("nothing is at {path}")).into_response()
 }

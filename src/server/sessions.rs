@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::sdpfrag::Credentials;
 use crate::bucket::{Rate, TokenBucket};
 use crate::id::{PeerId, RoomId};
 
@@ -44,8 +45,8 @@ impl fmt::Debug for SessionId {
 pub struct Owned {
     pub room: RoomId,
     pub peer: PeerId,
-    /// The `ice-ufrag`s of its offer: a fragment with another one asks for an ICE restart.
-    pub ufrags: Vec<String>,
+    /// The ICE credentials of its offer: a fragment with others asks for an ICE restart.
+    pub ice: Vec<Credentials>,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,7 @@ pub struct SessionTable {
 impl SessionTable {
     pub fn add(&self, owned: Owned, now: Duration) -> SessionId {
         let id = SessionId::random();
-        let patches = TokenBucket::new(PATCHES, now);
+        let patches = TokenBucket::of(PATCHES, now);
         self.lock().insert(id.clone(), Entry { owned, patches });
         id
     }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     fn owned() -> Owned {
-        Owned { room: "demo".parse().unwrap(), peer: PeerId::from_bits(7), ufrags: vec!["abcd".into()] }
+        Owned { room: "demo".parse().unwrap(), peer: PeerId::from_bits(7), ice: Vec::new() }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod line;
 mod loss;
 mod network;
 mod newcomers;
+mod packets;
 mod process;
 #[path = "../support/program.rs"]
 mod program;

@@ -75,12 +75,21 @@ fn without_settings(mut command: Command) -> Command {
 impl Program {
     /// Starts the server with these settings (`section.key=value`) and waits until it listens.
     pub fn start(settings: &[&str]) -> Self {
-        Self::start_by(&[], settings)
+        Self::start_at("127.0.0.1:0", settings)
+    }
+
+    /// The same, on another address.
+    pub fn start_at(address: &str, settings: &[&str]) -> Self {
+        Self::run(&[], address, settings)
     }
 
     /// The same by a command that runs the rest of its arguments in its own place (`prlimit --nofile=1024`).
     pub fn start_by(by: &[&str], settings: &[&str]) -> Self {
-        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        Self::run(by, "127.0.0.1:0", settings)
+    }
+
+    fn run(by: &[&str], address: &str, settings: &[&str]) -> Self {
+        let serve = ["serve", "--listen", address];
         let mut command = match by {
             [] => tessera(&serve),
             [program, arguments @ ..] => {
