@@ -17,6 +17,7 @@ use super::sdp::{self, AnswerError, Offer};
 use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
 use super::transport::{Kind, Sinks, Track, Transport, TransportError, TransportEvent};
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::id::PeerId;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub clock: RoomClock,
     /// The peer's offer, narrowed to one codec for each m-line.
     pub offer: Offer,
+    /// What the process grants it; given back when all of it is down.
+    pub permit: Arc<Permit>,
 }
 
 /// What a connection tells its peer. Sent from GStreamer's threads.
@@ -113,7 +116,8 @@ impl Connection {
         let events: Events = Arc::new(events);
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
-        let inbound = Arc::new(Inbound::new(plan.clock, sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        let voice = sends(Kind::Audio).then(|| audio.add_voice(plan.peer));
+        let inbound = Arc::new(Inbound::new(plan.clock, voice, Some(plan.permit.clone())));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
@@ -122,7 +126,7 @@ impl Connection {
             start_decoder(&inbound, &plan, codec, &events)?;
         }
         let (packets, reports) = (inbound.clone(), inbound.clone());
-        let transport = Transport::start(
+        let mut transport = Transport::start(
             &plan.templates,
             &plan.certificate,
             &plan.ice,
@@ -134,6 +138,7 @@ impl Connection {
             },
             translate(&events),
         )?;
+        transport.hold(plan.permit.clone());
         let switched = events.clone();
         let video = transport.video_source().map(|source| {
             VideoSender::new(plan.peer, source, unsaid(&plan.offer), move |event| {

@@ -20,6 +20,7 @@ use super::parameter_sets;
 use super::picture::{Frame, PictureSlot};
 use super::size_limit::SizeLimit;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 use crate::layout;
@@ -100,6 +101,11 @@ impl Shape {
 }
 
 impl VideoDecoder {
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
+    }
+
     /// Starts a decoder of `codec` that fills `slot`. Blocks for the state change.
     pub(super) fn start(
         templates: &Templates,

@@ -15,6 +15,7 @@ use super::graph::GraphError;
 use super::picture::PictureSlot;
 use super::template::Templates;
 use super::transport::Kind;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 
@@ -29,6 +30,8 @@ pub(super) struct Inbound {
     /// A std mutex: held while a packet's reference is handed on, and while a failed decoder is exchanged.
     video: Mutex<Video>,
     voice: Option<Voice>,
+    /// What the process granted for the peer.
+    permit: Option<Arc<Permit>>,
     invalid: AtomicU64,
 }
 
@@ -45,9 +48,10 @@ struct Video {
 }
 
 impl Inbound {
-    pub(super) fn new(clock: RoomClock, voice: Option<Voice>) -> Self {
+    pub(super) fn new(clock: RoomClock, voice: Option<Voice>, permit: Option<Arc<Permit>>) -> Self {
         Self {
             clock,
+            permit,
             slot: Arc::default(),
             video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None, skipped: false }),
             voice,
@@ -79,7 +83,10 @@ impl Inbound {
         clock: RoomClock,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<(), GraphError> {
-        let decoder = VideoDecoder::start(templates, codec, fit, unsaid, clock, self.slot.clone(), events)?;
+        let mut decoder = VideoDecoder::start(templates, codec, fit, unsaid, clock, self.slot.clone(), events)?;
+        if let Some(permit) = &self.permit {
+            decoder.hold(permit.clone());
+        }
         let mut video = self.video();
         if let Some(sets) = video.parameter_sets.clone() {
             decoder.lead_in(sets)?;
@@ -201,7 +208,7 @@ mod tests {
         gst::init().unwrap();
         for codec in [Codec::Vp8, Codec::H264] {
             let clock = RoomClock::start();
-            let inbound = Inbound::new(clock, None);
+            let inbound = Inbound::new(clock, None, None);
             let asked = Arc::new(AtomicU64::new(0));
             let asks = asked.clone();
             inbound

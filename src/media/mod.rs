@@ -20,6 +20,7 @@ mod coded_size;
 mod colour;
 mod compose;
 mod connection;
+pub mod cost;
 mod decoder;
 mod dtls;
 mod gate;

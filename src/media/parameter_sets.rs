@@ -82,7 +82,7 @@ mod tests {
         let templates = Templates::load(None).unwrap();
         let (caps, packets, sets) = bare_stream(160, 90, FRAMES);
         let clock = RoomClock::start();
-        let inbound = Inbound::new(clock, None);
+        let inbound = Inbound::new(clock, None, None);
         let slot = inbound.slot().clone();
         slot.look(clock.now(), DEADLINE);
         let start = || inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
@@ -105,7 +105,7 @@ mod tests {
         let templates = Templates::load(None).unwrap();
         let ((caps, packets, _), (_, _, sets)) = (bare_stream(160, 90, FRAMES), bare_stream(6_144, 3_456, 1));
         let clock = RoomClock::start();
-        let inbound = Inbound::new(clock, None);
+        let inbound = Inbound::new(clock, None, None);
         inbound.slot().look(clock.now(), DEADLINE);
         inbound.set_parameter_sets(Some(sets));
         inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();

@@ -26,6 +26,7 @@ use super::receiver_reports::ReceiverReports;
 use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::ladder::LineReport;
@@ -197,6 +198,11 @@ impl Transport {
         }
         transport.graph.start()?;
         Ok(transport)
+    }
+
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
     }
 
     /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most 7 s.

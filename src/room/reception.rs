@@ -1,8 +1,13 @@
 //! How a peer gets in: its offer is read, its place is taken, its connection is made, it is handed to the room.
 
+use std::sync::Arc;
+
+use super::admission::Expected;
+use super::joining::Awaited;
 use super::state::{Member, NotAdmitted};
 use super::task::{Mail, RoomHandle, RoomStopped};
 use super::{Joined, Shared};
+use crate::budget::Permit;
 use crate::config::Config;
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
@@ -43,14 +48,23 @@ pub(super) fn read_offer(join: &Join) -> Result<Offer, Refusal> {
     }
 }
 
+/// Somebody who may come in, as far as that is not a room's business.
+#[derive(Clone, Debug)]
+pub(super) struct Newcomer {
+    pub(super) peer: PeerId,
+    pub(super) permit: Arc<Permit>,
+    pub(super) expected: Arc<Expected>,
+}
+
 /// Lets a peer into `room`.
 pub(super) async fn receive(
     room: &RoomHandle,
     join: &Join,
+    newcomer: Newcomer,
     mut offer: Offer,
     house: &Shared,
 ) -> Result<Joined, NotReceived> {
-    let peer = PeerId::from_bits(rand::random());
+    let Newcomer { peer, permit, expected } = newcomer;
     let mut member = Member::new(join.name.clone(), join.intent, join.rendition.clone());
     let sends = |media: Option<&Media>| media.is_some_and(|media| media.direction.sends());
     let receives = |media: Option<&Media>| media.is_some_and(|media| media.direction.receives());
@@ -63,7 +77,16 @@ pub(super) async fn receive(
     member.rung = best_rung(&offer, &house.config);
     let (codecs, best_rung) = (codecs(&offer, member.single_nal), member.rung);
 
-    let place = room.admit(peer, member, codecs).await?.map_err(refused)?;
+    let place = match room.admit(peer, member.clone(), codecs.clone()).await? {
+        Ok(place) => place,
+        Err(why) => {
+            // Who is never going to come must not keep a place from who is here.
+            let in_this = |one: &Awaited| one.room == join.room && one.peer != peer;
+            let Some(first) = house.admission.makes_way(join.from, in_this) else { return Err(refused(why)) };
+            room.post(Mail::GiveUp(first.peer));
+            room.admit(peer, member, codecs).await?.map_err(refused)?
+        }
+    };
     let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
     // If this future is dropped on the way (the client hung up), the place is given back.
     let mut reserved = Reserved { room: room.clone(), peer, kept: false };
@@ -79,11 +102,18 @@ pub(super) async fn receive(
             fit: house.config.video.fit,
             clock: place.clock,
             offer,
+            permit,
         },
         trickle: join.trickle,
         rungs: house.config.renditions.len(),
         best_rung: best_rung.unwrap_or(usize::MAX),
-        notices: move |notice| mail.post(Mail::Notice(peer, notice)),
+        notices: move |notice| {
+            if notice == PeerNotice::Connected {
+                expected.came();
+                mail.note_entered();
+            }
+            mail.post(Mail::Notice(peer, notice));
+        },
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);
     let opened = tracing::Instrument::instrument(Peer::open(opening, make), span).await.map_err(|error| {
