@@ -89,10 +89,12 @@ pub struct Video {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
+    /// Filled where that cuts off a sixth at most, else whole with bars.
+    #[default]
+    Auto,
     /// All of the picture, with bars.
     Fit,
     /// All of the tile, the picture's edges cut.
-    #[default]
     Fill,
 }
 

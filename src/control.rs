@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Fit;
 use crate::id::{PeerId, RoomId};
 
 /// What the server asks of the rooms, besides to [`Join`]. Each command has the [`Reply`] named beside it, or a
@@ -164,8 +165,9 @@ pub enum Event {
     Participants { participants: Vec<ParticipantView>, viewers: usize },
     /// Who speaks, after each change.
     Speaking { speaking: Vec<PeerId> },
-    /// The size in which this peer's own picture is shown, in canvas pixels; it need not send more than that.
-    Tile { width: u32, height: u32 },
+    /// The tile that this peer's own picture is shown in, in canvas pixels, and how it fills it; it need not send more than
+    /// that.
+    Tile { width: u32, height: u32, fit: Fit },
     /// What this peer receives from now on.
     Rendition { name: String, auto: bool },
     /// The last event: the peer is gone.

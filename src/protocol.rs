@@ -19,6 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Fit;
 use crate::control::{Candidate, CloseReason, Event, ParticipantView, Wanted};
 use crate::id::{PeerId, RoomId};
 
@@ -88,10 +89,12 @@ pub enum ServerMessage {
     Speaking {
         speaking: Vec<PeerId>,
     },
-    /// The size in which one's own picture is shown: no need to send more pixels than that.
+    /// The size of the tile in which one's own picture is shown, and how it fills it (`video.fit` of the configuration:
+    /// "auto", "fit" or "fill"): no need to send more pixels than that.
     Tile {
         width: u32,
         height: u32,
+        fit: Fit,
     },
     Rendition {
         name: String,
@@ -117,7 +120,7 @@ impl From<Event> for ServerMessage {
             Event::Connected => Self::Connected,
             Event::Participants { participants, viewers } => Self::Participants { participants, viewers },
             Event::Speaking { speaking } => Self::Speaking { speaking },
-            Event::Tile { width, height } => Self::Tile { width, height },
+            Event::Tile { width, height, fit } => Self::Tile { width, height, fit },
             Event::Rendition { name, auto } => Self::Rendition { name, auto },
             Event::Closed { reason } => Self::Closed { reason },
         }

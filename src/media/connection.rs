@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::audio_mixer::{AudioMixer, Listener};
 use super::certificate::Certificate;
 use super::clock::RoomClock;
+use super::colour::Unsaid;
 use super::decoder::DecoderEvent;
 use super::gate;
 use super::graph::GraphError;
@@ -130,7 +131,7 @@ impl Connection {
         )?;
         let switched = events.clone();
         let video = transport.video_source().map(|source| {
-            VideoSender::new(plan.peer, source, move |event| {
+            VideoSender::new(plan.peer, source, unsaid(&plan.offer), move |event| {
                 switched(match event {
                     SenderEvent::Switched(key) => ConnectionEvent::Switched(key),
                     SenderEvent::WantsKeyframe(key) => ConnectionEvent::WantsKeyframe(key),
@@ -221,6 +222,11 @@ impl Connection {
         self.inbound.set_tile(width, height);
     }
 
+    /// How its picture fills its tile.
+    pub fn fit(&self) -> config::Fit {
+        self.plan.fit
+    }
+
     /// Asks the peer for a keyframe. Blocks for webrtcbin's locks.
     pub fn request_keyframe(&self) {
         self.transport.request_keyframe();
@@ -265,6 +271,11 @@ fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
 
+/// How the peer takes colours of which nothing is said.
+fn unsaid(offer: &Offer) -> Unsaid {
+    offer.video().map_or(Unsaid::Bt601, Unsaid::of)
+}
+
 /// The offer with the sources that webrtcbin gets to see.
 fn behind_the_gate(offer: &Offer) -> Offer {
     let mut offer = offer.clone();
@@ -300,7 +311,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
 
 fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) -> Result<(), GraphError> {
     let events = events.clone();
-    inbound.start_decoder(&plan.templates, codec, plan.fit, plan.clock, move |event| {
+    inbound.start_decoder(&plan.templates, codec, plan.fit, unsaid(&plan.offer), plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,

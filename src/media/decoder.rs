@@ -10,11 +10,13 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
+use super::colour::{Colours, Conversion, Unsaid, canvas_info};
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::keyframe_requests;
-use super::picture::PictureSlot;
+use super::picture::{Frame, PictureSlot};
 use super::size_limit::SizeLimit;
 use super::template::Templates;
 use crate::config::Fit;
@@ -53,6 +55,8 @@ struct Shape {
     tile: AtomicU32,
     /// The coded picture.
     input: Mutex<Option<gst_video::VideoInfo>>,
+    /// What makes its colours the canvas's, where they are others.
+    colours: Mutex<Option<Conversion>>,
     crop: gst::Element,
     size: gst::Element,
 }
@@ -78,8 +82,19 @@ impl Shape {
             .width(pixels(placed.width))
             .height(pixels(placed.height))
             .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+            // As they come: where it is not said, the scaler guesses by the size, and another size has other colours.
+            .field("colorimetry", info.colorimetry().to_string())
             .build();
         self.size.set_property("caps", &caps);
+    }
+
+    /// The frame in the canvas's colours: as it is, if it has them. Nothing where there is no memory for another.
+    fn recolour(&self, frame: Frame) -> Option<Frame> {
+        let colours = *self.colours.lock().unwrap_or_else(PoisonError::into_inner);
+        match colours {
+            None => Some(frame),
+            Some(conversion) => conversion.apply(&frame, &canvas_info(frame.width(), frame.height())?),
+        }
     }
 }
 
@@ -89,6 +104,7 @@ impl VideoDecoder {
         templates: &Templates,
         codec: Codec,
         fit: Fit,
+        unsaid: Unsaid,
         clock: RoomClock,
         slot: Arc<PictureSlot>,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
@@ -111,6 +127,7 @@ impl VideoDecoder {
             fit,
             tile: AtomicU32::new(0),
             input: Mutex::new(None),
+            colours: Mutex::new(None),
             crop: graph.element("crop")?,
             size: graph.element("size")?,
         });
@@ -127,12 +144,16 @@ impl VideoDecoder {
                 && let Ok(info) = gst_video::VideoInfo::from_caps(caps.caps())
             {
                 let (width, height) = (info.width(), info.height());
+                let colours = Colours::of_stream(codec, caps.caps(), height, unsaid);
+                *shaped.colours.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Conversion::between(colours, Colours::CANVAS);
                 *shaped.input.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
                 shaped.apply();
                 events(DecoderEvent::Picture { width, height });
             }
             gst::PadProbeReturn::Ok
         });
+        let shaped = shape.clone();
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -142,8 +163,8 @@ impl VideoDecoder {
                         .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
                         .zip(sample.buffer_owned())
                         .and_then(|(info, buffer)| gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok());
-                    if let Some(frame) = frame {
-                        slot.put(Arc::new(frame), clock.now());
+                    if let Some(frame) = frame.and_then(|frame| shaped.recolour(Arc::new(frame))) {
+                        slot.put(frame, clock.now());
                     }
                     Ok(gst::FlowSuccess::Ok)
                 })
@@ -234,11 +255,18 @@ pub(super) mod tests {
         let (tell, told) = mpsc::sync_channel(2 * FRAMES);
         let templates = Templates::load(None).unwrap();
         let slot = Arc::<PictureSlot>::default();
-        let decoder =
-            VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), move |event| {
+        let decoder = VideoDecoder::start(
+            &templates,
+            codec,
+            Fit::Fill,
+            Unsaid::Bt601,
+            RoomClock::start(),
+            slot.clone(),
+            move |event| {
                 let _ = tell.try_send(event);
-            })
-            .unwrap();
+            },
+        )
+        .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let counted = shown.clone();
         let out = decoder._graph.pad("size", "src").unwrap();
@@ -278,11 +306,18 @@ pub(super) mod tests {
             let (caps, frames) = packets(codec);
             let (tell, told) = mpsc::sync_channel(2 * FRAMES);
             let templates = Templates::load(None).unwrap();
-            let decoder =
-                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), Arc::default(), move |event| {
+            let decoder = VideoDecoder::start(
+                &templates,
+                codec,
+                Fit::Fill,
+                Unsaid::Bt601,
+                RoomClock::start(),
+                Arc::default(),
+                move |event| {
                     let _ = tell.try_send(event);
-                })
-                .unwrap();
+                },
+            )
+            .unwrap();
             decoder.set_caps(&caps);
             let until_keyframe = frames[..KEYFRAME].iter().enumerate().filter(|(index, _)| *index != LOST);
             until_keyframe.flat_map(|(_, packets)| packets).for_each(|packet| decoder.push(packet.clone()));
@@ -303,8 +338,16 @@ pub(super) mod tests {
             let (tell, told) = mpsc::sync_channel(2 * FRAMES);
             let (templates, slot) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default());
             let events = move |event| drop(tell.try_send(event));
-            let decoder =
-                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), events).unwrap();
+            let decoder = VideoDecoder::start(
+                &templates,
+                codec,
+                Fit::Fill,
+                Unsaid::Bt601,
+                RoomClock::start(),
+                slot.clone(),
+                events,
+            )
+            .unwrap();
             for size in [(4_112, 128), (160, 90)] {
                 let (caps, frames) = packets_of_size(codec, size);
                 decoder.set_caps(&caps);

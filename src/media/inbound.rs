@@ -8,6 +8,7 @@ use gstreamer_rtp as gst_rtp;
 
 use super::audio_mixer::Voice;
 use super::clock::RoomClock;
+use super::colour::Unsaid;
 use super::decoder::{DecoderEvent, VideoDecoder};
 use super::graph::GraphError;
 use super::picture::PictureSlot;
@@ -63,10 +64,11 @@ impl Inbound {
         templates: &Templates,
         codec: Codec,
         fit: Fit,
+        unsaid: Unsaid,
         clock: RoomClock,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<(), GraphError> {
-        let decoder = VideoDecoder::start(templates, codec, fit, clock, self.slot.clone(), events)?;
+        let decoder = VideoDecoder::start(templates, codec, fit, unsaid, clock, self.slot.clone(), events)?;
         let mut video = self.video();
         if let Some((width, height)) = video.tile {
             decoder.set_tile(width, height);
@@ -165,7 +167,7 @@ mod tests {
             let asked = Arc::new(AtomicU64::new(0));
             let asks = asked.clone();
             inbound
-                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, clock, move |event| {
+                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, Unsaid::Bt601, clock, move |event| {
                     if event == DecoderEvent::WantsKeyframe {
                         asks.fetch_add(1, Ordering::Relaxed);
                     }

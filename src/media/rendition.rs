@@ -10,6 +10,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::clock::{RoomClock, clock_time};
+use super::colour::{Colours, Conversion, Unsaid};
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::sender::VideoSender;
 use super::template::Templates;
@@ -47,6 +48,9 @@ pub struct Rendition {
     encoder_out: gst_app::AppSink,
     shared: Arc<Shared>,
     pace: Mutex<Pace>,
+    /// What makes the canvas's colours those that who guesses takes the frames for; nothing where they are the same, or
+    /// where the codec says it.
+    guess: Option<Conversion>,
     _graph: Graph,
 }
 
@@ -58,11 +62,18 @@ struct Shared {
     keyframes: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicBool,
+    /// Whether all who watch guess.
+    guessed: AtomicBool,
 }
 
 impl Shared {
     fn watchers(&self) -> MutexGuard<'_, Vec<Arc<VideoSender>>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_guesses(&self, watchers: &[Arc<VideoSender>]) {
+        let guessed = watchers.iter().all(|watcher| watcher.unsaid() == Unsaid::BySize);
+        self.guessed.store(guessed, Ordering::Relaxed);
     }
 }
 
@@ -152,6 +163,7 @@ impl Rendition {
                 .build(),
         );
         graph.start()?;
+        let guess = (codec == Codec::Vp8).then(|| Colours::guessed(config.height));
         let interval = Duration::from_secs(1) / fps;
         Ok(Self {
             key,
@@ -159,6 +171,7 @@ impl Rendition {
             encoder_out,
             shared,
             pace: Mutex::new(Pace { interval, next: Duration::ZERO }),
+            guess: guess.and_then(|guess| Conversion::between(Colours::CANVAS, guess)),
             _graph: graph,
         })
     }
@@ -176,7 +189,13 @@ impl Rendition {
             self.source.set_caps(Some(&composite.caps));
         }
         // It fails only when the encoder did, or while the pipeline goes down.
-        let _ = self.source.push_buffer(composite.buffer.clone());
+        let _ = self.source.push_buffer(self.coloured(composite));
+    }
+
+    /// The composite in the colours that it will be taken for: the canvas's, unless all who watch guess others.
+    fn coloured(&self, composite: &Composite) -> gst::Buffer {
+        let guess = self.guess.filter(|_| self.shared.guessed.load(Ordering::Relaxed));
+        guess.and_then(|guess| composite.recoloured(&guess)).unwrap_or_else(|| composite.buffer.clone())
     }
 
     /// Hands its frames to `sender` from now on, and makes a keyframe for it.
@@ -189,6 +208,7 @@ impl Rendition {
                 sender.follow_another(&self.key);
             }
             watchers.push(sender);
+            self.shared.count_guesses(&watchers);
         }
         self.request_keyframe();
     }
@@ -197,6 +217,7 @@ impl Rendition {
     pub fn remove_watcher(&self, peer: PeerId) -> bool {
         let mut watchers = self.shared.watchers();
         watchers.retain(|watcher| watcher.peer() != peer);
+        self.shared.count_guesses(&watchers);
         watchers.is_empty()
     }
 
@@ -238,6 +259,37 @@ pub(super) fn stamp(buffer: &mut gst::BufferRef, pts: Duration, duration: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vp8_is_coloured_for_those_who_guess_only_where_nobody_knows() {
+        gst::init().unwrap();
+        let templates = Templates::load(None).unwrap();
+        let watcher = |peer, unsaid| {
+            let source = gst_app::AppSrc::builder().format(gst::Format::Time).build();
+            VideoSender::new(PeerId::from_bits(peer), source, unsaid, |_| {})
+        };
+        let mut canvas = super::super::video_mixer::Canvas::new(&config::Video::default()).unwrap();
+        let composite = canvas.compose(&[], Duration::ZERO, Duration::from_millis(33)).unwrap();
+        let config =
+            |height| config::Rendition { name: "r".into(), width: height * 2, height, fps: 30, bitrate: 500_000 };
+        let start = |codec, height| {
+            Rendition::start(&templates, codec, &config(height), 30, RoomClock::start(), |_| {}).unwrap()
+        };
+        let as_it_is = |rendition: &Rendition| rendition.coloured(&composite).as_ptr() == composite.buffer.as_ptr();
+        let large = start(Codec::Vp8, 720);
+        large.add_watcher(watcher(1, Unsaid::BySize));
+        assert!(!as_it_is(&large), "who guesses takes it for BT.709");
+        assert_eq!(large.coloured(&composite).pts(), composite.buffer.pts());
+        large.add_watcher(watcher(2, Unsaid::Bt601));
+        assert!(as_it_is(&large), "a browser takes it for BT.601");
+        large.remove_watcher(PeerId::from_bits(2));
+        assert!(!as_it_is(&large));
+        for (codec, height) in [(Codec::Vp8, 360), (Codec::H264, 720)] {
+            let rendition = start(codec, height);
+            rendition.add_watcher(watcher(1, Unsaid::BySize));
+            assert!(as_it_is(&rendition), "{codec} of {height} lines is taken for what it is");
+        }
+    }
 
     #[test]
     fn a_slower_rendition_takes_every_second_frame() {

@@ -58,7 +58,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                     }
                     Some(PeerCommand::Tile { width, height }) => {
                         self.connection.set_tile(width, height);
-                        self.tell(Event::Tile { width, height })
+                        self.tell(Event::Tile { width, height, fit: self.connection.fit() })
                     }
                     Some(PeerCommand::Tell(event)) => self.tell(event),
                     Some(PeerCommand::Close(reason)) => Some(reason),

@@ -157,6 +157,9 @@ pub fn clean_name(raw: &str) -> String {
     // Bidirectional overrides would let one name garble the text around it.
     let hidden = |c: char| {
         c.is_control()
+            // Noncharacters, which XML cannot hold, and separators of lines.
+            || u32::from(c) & 0xfffe == 0xfffe
+            || matches!(c, '\u{fdd0}'..='\u{fdef}' | '\u{2028}' | '\u{2029}' | '\u{61c}')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let visible: String = raw.chars().filter(|c| !hidden(*c)).collect();
@@ -178,6 +181,7 @@ mod tests {
         assert_eq!(name("x=1&name=%C3%89mile%20%F0%9F%8E%A5"), "Émile 🎥");
         assert_eq!(name("name=%20%09a%00b%0A%20"), "ab");
         assert_eq!(name("name=%E2%80%AEabc"), "abc");
+        assert_eq!(name("name=a%EF%BF%BEb%E2%80%A8c"), "abc");
         assert_eq!(name("name="), "Guest");
         assert_eq!(name("name=%20"), "Guest");
         assert_eq!(name(""), "Guest");

@@ -9,6 +9,7 @@ use gstreamer_app as gst_app;
 
 use super::{CallError, Direction, Settings, Source, file, synthetic};
 use crate::media::clock::{RoomClock, clock_time};
+use crate::media::colour::CANVAS_COLORIMETRY;
 use crate::media::graph::Graph;
 use crate::media::template::Templates;
 
@@ -158,6 +159,7 @@ impl Feed {
                 .field("height", height)
                 .field("framerate", gst::Fraction::new(self.fps.cast_signed(), 1))
                 .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+                .field("colorimetry", CANVAS_COLORIMETRY)
                 .build();
             source.set_caps(Some(&caps));
         }

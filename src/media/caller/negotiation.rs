@@ -123,7 +123,9 @@ fn video_caps(codec: Codec) -> gst::Caps {
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("clock-rate", 90_000)
-        .field("extmap-1", TWCC);
+        .field("extmap-1", TWCC)
+        // As browsers do, whose colours a bot has (see `media::colour`).
+        .field("rtcp-fb-goog-remb", true);
     match codec {
         Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", 96),
         Codec::H264 => caps

@@ -173,6 +173,7 @@ impl Chosen {
             pli: payload.feedback.pli && answered.pli,
             fir: payload.feedback.fir && answered.fir,
             transport_cc: payload.feedback.transport_cc && answered.transport_cc && numbered,
+            goog_remb: false,
         };
         let rtx = payload.rtx.filter(|rtx| formats.contains(rtx));
         Ok(Self { direction, payload: Payload { feedback, rtx, ..payload.clone() }, extensions })

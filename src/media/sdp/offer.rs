@@ -95,6 +95,8 @@ pub struct Feedback {
     pub pli: bool,
     pub fir: bool,
     pub transport_cc: bool,
+    /// Google's receiver-estimated bandwidth: not made use of, but telling of whose kin a peer is.
+    pub goog_remb: bool,
 }
 
 /// An RTP header extension (RFC 8285) that is made use of.

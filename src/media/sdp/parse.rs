@@ -191,6 +191,7 @@ pub(super) fn feedback(section: &Section<'_>, pt: u8) -> Feedback {
             "nack pli" => feedback.pli = true,
             "ccm fir" => feedback.fir = true,
             "transport-cc" => feedback.transport_cc = true,
+            "goog-remb" => feedback.goog_remb = true,
             _ => {}
         }
     }
