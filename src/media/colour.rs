@@ -28,8 +28,8 @@ pub(super) const CANVAS_COLORIMETRY: &str = "bt601";
 /// The highest picture that is taken for SD by who guesses.
 const SD_HEIGHT: u32 = 576;
 
-/// Fixed point of the luma's factors, in bits: 255 times a factor is within 16 bits.
-const LUMA_BITS: u32 = 6;
+/// Fixed point of the luma's factors, in bits: half of 255 times a factor is within 16 bits.
+const LUMA_BITS: u32 = 7;
 /// And of the chroma's.
 const CHROMA_BITS: u32 = 12;
 
@@ -107,6 +107,9 @@ impl Colours {
         }
     }
 
+    /// Those of a JPEG (JFIF).
+    pub(super) const JPEG: Self = Self { matrix: Matrix::BT601, full: true };
+
     /// What a picture of this height is taken for by who guesses.
     pub(super) fn guessed(height: u32) -> Self {
         Self { matrix: Unsaid::BySize.matrix(height), full: false }
@@ -121,7 +124,7 @@ impl Colours {
 /// A change of what the numbers mean, for pictures in I420: linear in luma and chroma, for the transfer is not touched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conversion {
-    /// Luma: of the luma, of U, of V, and what is added.
+    /// Luma: of the luma, of U, of V, and what is added. All are counted from the middle, 128.
     luma: i16,
     luma_of_u: i32,
     luma_of_v: i32,
@@ -133,7 +136,7 @@ pub(super) struct Conversion {
 }
 
 impl Conversion {
-    /// Nothing where there is nothing to change. To limited range only.
+    /// Nothing where there is nothing to change.
     pub(super) fn between(from: Colours, to: Colours) -> Option<Self> {
         if from == to {
             return None;
@@ -157,7 +160,7 @@ impl Conversion {
             luma: fixed(scale, LUMA_BITS) as i16,
             luma_of_u: fixed(luma_of_u * new_luma / chroma, CHROMA_BITS),
             luma_of_v: fixed(luma_of_v * new_luma / chroma, CHROMA_BITS),
-            luma_offset: fixed(new_black - black * scale, CHROMA_BITS),
+            luma_offset: fixed(new_black - black * scale + 128.0 * scale - 128.0, CHROMA_BITS),
             u: chroma_of(blue_of, new_blue),
             v: chroma_of(red_of, new_red),
         })
@@ -198,7 +201,8 @@ impl Conversion {
                 let from = luma.1.get(y * luma.2..)?.get(..width)?;
                 let to = target.plane_data_mut(0).ok()?.get_mut(y * new[0]..)?.get_mut(..width)?;
                 for ((to, from), shift) in to.iter_mut().zip(from).zip(&shift) {
-                    *to = ((i16::from(*from) * self.luma + shift) >> LUMA_BITS).clamp(0, 255) as u8;
+                    let luma = ((i16::from(*from) - 128) * self.luma + shift) >> LUMA_BITS;
+                    *to = (luma + 128).clamp(0, 255) as u8;
                 }
             }
             for (plane, [of_u, of_v]) in [(1, self.u), (2, self.v)] {

@@ -10,7 +10,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
-use super::colour::canvas_info;
+use super::colour::{Colours, Conversion, canvas_info};
 use super::compose;
 use super::graph::{Graph, GraphError};
 use super::lettering;
@@ -193,7 +193,9 @@ pub(super) fn jpeg(templates: &Templates, composite: &super::video_mixer::Compos
     let sink: gst_app::AppSink = graph.element("jpeg-out").ok()?;
     graph.begin().ok()?;
     source.set_caps(Some(&composite.caps));
-    source.push_buffer(composite.buffer.clone()).and_then(|_| source.end_of_stream()).ok()?;
+    let recoloured = Conversion::between(Colours::CANVAS, Colours::JPEG).map(|jpeg| composite.recoloured(&jpeg));
+    let buffer = recoloured.unwrap_or_else(|| Some(composite.buffer.clone()))?;
+    source.push_buffer(buffer).and_then(|_| source.end_of_stream()).ok()?;
     let sample = sink.try_pull_sample(DRAW_DEADLINE)?;
     let map = sample.buffer()?.map_readable().ok()?;
     Some(map.to_vec())

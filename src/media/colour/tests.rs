@@ -50,7 +50,7 @@ fn numbers_change_and_colours_do_not() {
     let info = canvas_info(35, 7).unwrap();
     let matrices = [Matrix::BT601, Matrix::BT709, Matrix::BT2020, Matrix::SMPTE240M, Matrix::FCC];
     for from in matrices.into_iter().flat_map(|matrix| [false, true].map(|full| Colours { matrix, full })) {
-        for to in [Colours::CANVAS, Colours::guessed(720)] {
+        for to in [Colours::CANVAS, Colours::guessed(720), Colours::JPEG] {
             let Some(conversion) = Conversion::between(from, to) else {
                 assert_eq!(from, to);
                 continue;
