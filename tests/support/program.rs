@@ -73,6 +73,7 @@ fn without_settings(mut command: Command) -> Command {
     command
 }
 
+#[allow(dead_code, reason = "not every suite starts it in all of these ways")]
 impl Program {
     /// Starts the server with these settings (`section.key=value`) and waits until it listens.
     pub fn start(settings: &[&str]) -> Self {
