@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Fit;
 use crate::id::{PeerId, RoomId};
+use crate::network::Network;
 
 /// What the server asks of the rooms, besides to [`Join`]. Each command has the [`Reply`] named beside it, or a
 /// [`Refusal`].
@@ -45,6 +46,8 @@ pub struct Join {
     pub rendition: Wanted,
     /// Whether the peer takes candidates as [`Event::Candidate`]. If not, the answer holds them all.
     pub trickle: bool,
+    /// Who asks; what bounds newcomers counts by it.
+    pub from: Network,
 }
 
 /// Why an offer was made; a direction in it that does not fit is refused.
@@ -95,7 +98,8 @@ impl From<Wanted> for String {
 pub struct Candidate {
     /// The `candidate:…` attribute's value, with or without `a=`.
     pub candidate: String,
-    /// Index of the m-line that it belongs to; under BUNDLE always the first one.
+    /// Index of the m-line that it belongs to. The server's are for the one whose transport all others use; where a peer's
+    /// belong is known anyway.
     #[serde(default, rename = "sdpMLineIndex")]
     pub mline: u32,
 }
@@ -142,7 +146,10 @@ pub enum Refusal {
     /// 409 with Retry-After: a viewer came before any publisher.
     #[error("nothing is live in the room")]
     NothingLive,
-    /// 503 with Retry-After: a limit of the configuration is reached.
+    /// 429 with Retry-After, in seconds: too often in a short time.
+    #[error("{detail}")]
+    TooMany { detail: String, retry_after: u32 },
+    /// 503 with Retry-After: a limit of the configuration or of the system is reached.
     #[error("full: {detail}")]
     Full { detail: String },
     /// 503: the server is going down.

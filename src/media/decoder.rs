@@ -16,9 +16,11 @@ use super::clock::RoomClock;
 use super::colour::{Colours, Conversion, Unsaid, canvas_info};
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::keyframe_requests;
+use super::parameter_sets;
 use super::picture::{Frame, PictureSlot};
 use super::size_limit::SizeLimit;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 use crate::layout;
@@ -44,7 +46,7 @@ pub(super) struct VideoDecoder {
     shape: Arc<Shape>,
     limit: Arc<SizeLimit>,
     dropped: AtomicU64,
-    _graph: Graph,
+    graph: Graph,
 }
 
 /// Where the picture goes and what it is; streaming threads read, the peer writes.
@@ -99,6 +101,11 @@ impl Shape {
 }
 
 impl VideoDecoder {
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
+    }
+
     /// Starts a decoder of `codec` that fills `slot`. Blocks for the state change.
     pub(super) fn start(
         templates: &Templates,
@@ -171,7 +178,13 @@ impl VideoDecoder {
                 .build(),
         );
         graph.start()?;
-        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), _graph: graph })
+        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), graph })
+    }
+
+    /// Parameter sets (a byte stream) for a stream that brings none; before the first packet.
+    pub(super) fn lead_in(&self, sets: Vec<u8>) -> Result<(), GraphError> {
+        parameter_sets::lead_in(&self.graph.pad("depayloader", "src")?, sets);
+        Ok(())
     }
 
     /// What the packets are, before the first one and after a change.
@@ -269,7 +282,7 @@ pub(super) mod tests {
         .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let counted = shown.clone();
-        let out = decoder._graph.pad("size", "src").unwrap();
+        let out = decoder.graph.pad("size", "src").unwrap();
         out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             counted.fetch_add(1, Ordering::SeqCst);
             gst::PadProbeReturn::Ok
@@ -279,7 +292,7 @@ pub(super) mod tests {
             packets.into_iter().for_each(|packet| decoder.push(packet));
         }
         decoder.source.end_of_stream().unwrap();
-        let end = decoder._graph.element::<gst_app::AppSink>("picture-out").unwrap();
+        let end = decoder.graph.element::<gst_app::AppSink>("picture-out").unwrap();
         let deadline = Instant::now() + DEADLINE;
         while !end.is_eos() && Instant::now() < deadline {
             std::thread::yield_now();

@@ -22,6 +22,9 @@ use crate::id::PeerId;
 /// Composites that may wait for the encoder. More would only be delay.
 const MAX_QUEUED_FRAMES: u64 = 2;
 
+/// Bytes of a slice that stays within a packet of 1200 with its headers.
+const SLICE_BYTES: u32 = 1_100;
+
 /// Seconds between regular keyframes.
 const KEYFRAME_SECONDS: u32 = 10;
 
@@ -30,6 +33,8 @@ const KEYFRAME_SECONDS: u32 = 10;
 pub struct RenditionKey {
     pub codec: Codec,
     pub name: String,
+    /// H.264 in slices that fit into packets, for peers that take no fragments: another encode.
+    pub single_nal: bool,
 }
 
 /// An encoded frame on its way to the watchers.
@@ -109,7 +114,7 @@ impl Rendition {
     /// more; [`has_failed`](Self::has_failed) holds by then. Blocks for the state change.
     pub fn start(
         templates: &Templates,
-        codec: Codec,
+        key: RenditionKey,
         config: &config::Rendition,
         canvas_fps: u32,
         clock: RoomClock,
@@ -124,13 +129,16 @@ impl Rendition {
             ("threads", threads.to_string()),
             ("keyframe-distance", (fps * KEYFRAME_SECONDS).to_string()),
         ];
-        let name = match codec {
+        let name = match key.codec {
             Codec::Vp8 => {
                 values.push(("bitrate", config.bitrate.to_string()));
                 "encode-vp8"
             }
             Codec::H264 => {
                 values.push(("bitrate-kbit", (config.bitrate / 1000).max(1).to_string()));
+                if key.single_nal {
+                    values.push(("slice-max-size", SLICE_BYTES.to_string()));
+                }
                 "encode-h264"
             }
         };
@@ -144,7 +152,6 @@ impl Rendition {
         })?;
         let source: gst_app::AppSrc = graph.element("raw-in")?;
         let encoder_out: gst_app::AppSink = graph.element("encoded-out")?;
-        let key = RenditionKey { codec, name: config.name.clone() };
         let (fan_out, from) = (shared.clone(), key.clone());
         encoder_out.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -163,7 +170,7 @@ impl Rendition {
                 .build(),
         );
         graph.start()?;
-        let guess = (codec == Codec::Vp8).then(|| Colours::guessed(config.height));
+        let guess = (key.codec == Codec::Vp8).then(|| Colours::guessed(config.height));
         let interval = Duration::from_secs(1) / fps;
         Ok(Self {
             key,
@@ -273,7 +280,8 @@ mod tests {
         let config =
             |height| config::Rendition { name: "r".into(), width: height * 2, height, fps: 30, bitrate: 500_000 };
         let start = |codec, height| {
-            Rendition::start(&templates, codec, &config(height), 30, RoomClock::start(), |_| {}).unwrap()
+            let key = RenditionKey { codec, name: "r".into(), single_nal: false };
+            Rendition::start(&templates, key, &config(height), 30, RoomClock::start(), |_| {}).unwrap()
         };
         let as_it_is = |rendition: &Rendition| rendition.coloured(&composite).as_ptr() == composite.buffer.as_ptr();
         let large = start(Codec::Vp8, 720);

@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn key(name: &str) -> RenditionKey {
-        RenditionKey { codec: crate::control::Codec::Vp8, name: name.to_owned() }
+        RenditionKey { codec: crate::control::Codec::Vp8, name: name.to_owned(), single_nal: false }
     }
 
     fn running_source() -> (gst::Pipeline, gst_app::AppSrc) {

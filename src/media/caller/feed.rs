@@ -98,7 +98,7 @@ pub(super) fn start(
     }
     Ok(Some(match &settings.source {
         Source::Synthetic { index, grain, voice } => {
-            Running::Synthetic { _running: synthetic::start(feed, *index, *grain, *voice, settings.fps)? }
+            Running::Synthetic { _running: synthetic::start(feed, *index, *grain, *voice, settings)? }
         }
         Source::File { path, start } => {
             Running::File { _running: file::start(feed, path, *start, settings, templates)? }
