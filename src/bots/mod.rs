@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-pub use crate::media::caller::{Controls, Counts, Frame, Heard, Receive, Relay, host_time};
+pub use crate::media::caller::{Controls, Counts, Frame, Heard, Late, Mischief, Outgoing, Receive, Relay, host_time};
 pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
@@ -74,12 +74,16 @@ pub struct BotConfig {
     /// When it speaks; without it the bot has no microphone. A file speaks for itself.
     pub speech: Option<Speech>,
     pub codec: Codec,
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
+    pub payload: Option<u8>,
     /// Of the picture sent; even numbers.
     pub width: u32,
     pub height: u32,
     pub fps: u32,
     /// Bit/s of the picture sent.
     pub bitrate: u32,
+    /// How late its tracks leave it; a file's leave it in time.
+    pub late: Late,
     pub receive: Receive,
     /// How long the receiver waits for a missing packet.
     pub jitter: Duration,
@@ -89,6 +93,8 @@ pub struct BotConfig {
     pub relay: Option<Relay>,
     /// Offer a fingerprint that is not that of the bot's certificate.
     pub wrong_fingerprint: bool,
+    /// What becomes of the packets that it sends; for tests of how peers may behave.
+    pub mischief: Option<Mischief>,
 }
 
 impl BotConfig {
@@ -105,15 +111,18 @@ impl BotConfig {
             picture: Picture::Colour,
             speech: Some(Speech::Always),
             codec: Codec::Vp8,
+            payload: None,
             width: 640,
             height: 360,
             fps: 30,
             bitrate: 600_000,
+            late: Late::default(),
             receive: Receive::Decode,
             jitter: Duration::from_millis(40),
             gathering: Duration::from_millis(500),
             relay: None,
             wrong_fingerprint: false,
+            mischief: None,
         }
     }
 
@@ -138,16 +147,19 @@ impl BotConfig {
             audio: direction(self.speech.is_some()),
             video: direction(self.picture != Picture::None),
             codec: self.codec,
+            payload: self.payload,
             source,
             receive: self.receive,
             width: self.width,
             height: self.height,
             fps: self.fps,
             bitrate: self.bitrate,
+            late: self.late,
             jitter: self.jitter,
             relay: self.relay.clone(),
             gathering: self.gathering,
             wrong_fingerprint: self.wrong_fingerprint,
+            mischief: self.mischief.clone(),
         }
     }
 }
@@ -217,6 +229,12 @@ impl Bot {
     /// What was counted since the call began.
     pub fn counts(&self) -> Counts {
         self.caller.inbound().counts()
+    }
+
+    /// How much later than it was captured each of the last packets came, by the server's own reports and in ms: of pictures
+    /// or of sound.
+    pub fn reported_ages_ms(&self, video: bool) -> Vec<f64> {
+        self.caller.inbound().reported_ages_ms(video)
     }
 
     /// Changes what is sent.

@@ -12,8 +12,10 @@ use gstreamer::prelude::*;
 
 use super::addresses;
 use super::clock::RoomClock;
+use super::dtls::{self, AfterHandshake};
+use super::gate::Gate;
 use super::receiver_reports::{self, ReceiverReports};
-use super::transport::{Kind, Track, TransportError};
+use super::transport::{Kind, ReportSink, Track, TransportError};
 use crate::config;
 
 /// How long voice waits for a missing packet, in ms: it has FEC and concealment, and only packets out of order are worth
@@ -25,6 +27,7 @@ const AUDIO_LATENCY_MS: u32 = 20;
 pub(super) struct Heard {
     millis: AtomicU64,
     settled: AtomicBool,
+    after_handshake: Mutex<AfterHandshake>,
 }
 
 impl Heard {
@@ -42,8 +45,17 @@ impl Heard {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Relaxed)
+    /// Whether the peer can have sent this, and has a reason to.
+    fn passes(&self, datagram: &gst::BufferRef, now: Duration) -> bool {
+        if !self.settled.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut first = [0; 1];
+        if datagram.copy_to_slice(0, &mut first).is_err() || !dtls::is_dtls(&first) {
+            return true;
+        }
+        let Ok(datagram) = datagram.map_readable() else { return false };
+        self.after_handshake.lock().unwrap_or_else(PoisonError::into_inner).passes(&datagram, now)
     }
 }
 
@@ -82,62 +94,52 @@ pub(super) fn configure_insides(
     tracks: &[Track],
     heard: &Arc<Heard>,
     reports: &Arc<Mutex<ReceiverReports>>,
+    gate: &Arc<Gate>,
+    rtcp: &ReportSink,
 ) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let (heard, reports) = (heard.clone(), reports.clone());
+    let (heard, reports, gate, rtcp) = (heard.clone(), reports.clone(), gate.clone(), rtcp.clone());
     let receives = tracks.iter().any(|track| track.receives);
     let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
     bin.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
+        gate.guard(element);
         match factory.name().as_str() {
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
             "rtpsession" => {
+                report_capture_time(element);
                 if receives {
                     hasten_feedback(element);
                 } else {
                     set_rtcp_interval(element, receiver_reports::INTERVAL);
                 }
-                listen_for_reports(element, reports.clone());
+                listen_for_reports(element, reports.clone(), rtcp.clone());
             }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
                 element.set_property("faststart-min-packets", 1u32);
+                // It would give the next packet up for lost when it is not there after as long as the last ones took, and
+                // drop it when it comes: frames of a shared screen, or of a camera in the dark, come when they come.
+                element.set_property("rtx-next-seqnum", false);
                 shorten_audio_wait(element, audio_payload);
             }
             "nicesrc" => {
                 let (Some(pad), heard) = (element.static_pad("src"), heard.clone()) else { return };
                 pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-                    if heard.is_settled()
-                        && let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
-                        && is_forged_dtls(datagram)
+                    let now = clock.now();
+                    if let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
+                        && !heard.passes(datagram, now)
                     {
                         return gst::PadProbeReturn::Handled;
                     }
-                    heard.note(clock.now());
+                    heard.note(now);
                     gst::PadProbeReturn::Ok
                 });
             }
             _ => {}
         }
     });
-}
-
-/// Whether it is DTLS (RFC 7983) that the peer cannot have sent after the handshake: a record of epoch 0, or one too short
-/// to be encrypted (RFC 6347, section 4.1; 8 bytes of nonce and 16 of tag). Anybody could have made it, and OpenSSL answers
-/// some of them with a fatal alert, at which the real peer ends the call. A handshake that the peer repeats because our
-/// end of it was lost is answered by its last record, which is of epoch 1.
-fn is_forged_dtls(datagram: &gst::BufferRef) -> bool {
-    const HEADER: usize = 13;
-    const SHORTEST: u16 = 8 + 16;
-    let Ok(datagram) = datagram.map_readable() else { return true };
-    match datagram.first() {
-        Some(20..64) => match datagram.first_chunk::<HEADER>() {
-            Some(header) => header[3..5] == [0, 0] || u16::from_be_bytes([header[11], header[12]]) < SHORTEST,
-            None => true,
-        },
-        _ => false,
-    }
 }
 
 /// Lets feedback go when it is needed. By its defaults GStreamer speaks RTCP every 5 s, and a NACK or PLI may only come
@@ -153,6 +155,13 @@ pub(super) fn hasten_feedback(session: &gst::Element) {
     internal(session).set_property("twcc-feedback-interval", TRANSPORT_FEEDBACK.nseconds());
 }
 
+/// Has sender reports tell the time of capture, which is when a frame was mixed. By default GStreamer adds the pipeline's
+/// latency, of which a session in webrtcbin is never told; then it takes the time for unknown, and the timestamps that it
+/// reports run away from those that it sends by as much time as goes by.
+pub(super) fn report_capture_time(session: &gst::Element) {
+    session.set_property("rtcp-sync-send-time", false);
+}
+
 /// Sets how long at least the pause between regular RTCP packets is.
 pub(super) fn set_rtcp_interval(session: &gst::Element, interval: Duration) {
     internal(session).set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
@@ -164,12 +173,20 @@ fn internal(session: &gst::Element) -> gst::glib::Object {
 }
 
 /// Notes what the peer reports; what it says has passed SRTCP.
-fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
+fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>, rtcp: ReportSink) {
+    on_rtcp(session, move |packet| {
+        reports.lock().unwrap_or_else(PoisonError::into_inner).take(packet);
+        rtcp(packet);
+    });
+}
+
+/// Calls `take` with each compound RTCP packet that comes, on a streaming thread.
+pub(super) fn on_rtcp(session: &gst::Element, take: impl Fn(&[u8]) + Send + Sync + 'static) {
     internal(session).connect("on-receiving-rtcp", false, move |values| {
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {
-            reports.lock().unwrap_or_else(PoisonError::into_inner).take(&packet);
+            take(&packet);
         }
         None
     });

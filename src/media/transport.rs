@@ -17,13 +17,16 @@ use gstreamer_webrtc as gst_webrtc;
 
 use super::certificate::Certificate;
 use super::clock::RoomClock;
+use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
+use super::payload_type;
 use super::receiver_reports::ReceiverReports;
-use super::sdp::Extension;
+use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::ladder::LineReport;
@@ -31,10 +34,6 @@ use crate::ladder::LineReport;
 /// How long the negotiation may take, all steps of it. Its computing is a matter of milliseconds, and of seconds where the
 /// machine has far more to do than it can; whoever joins is better answered late than refused.
 const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(7);
-
-/// Inbound RTP streams (SSRCs) that a peer may open; one of each kind is normal, a browser that restarts a track opens
-/// another one.
-const MAX_INBOUND: u32 = 8;
 
 /// The longest wait for a missing packet, in ms: video waits for a retransmission.
 const VIDEO_LATENCY_MS: u32 = 80;
@@ -56,14 +55,27 @@ pub struct Track {
     /// The video codec; Opus is what audio is.
     pub codec: Option<Codec>,
     pub payload: u8,
+    /// Whether H.264 may only be sent as one NAL unit in each packet.
+    pub single_nal: bool,
     /// Whether the peer is sent something on it.
     pub sends: bool,
     /// Whether the peer sends something on it.
     pub receives: bool,
     /// Our synchronisation source.
     pub ssrc: u32,
+    /// The payload type of retransmissions.
+    pub rtx: Option<u8>,
+    /// The sources that the peer says it sends from.
+    pub sources: Sources,
     /// The header extensions of what the peer sends.
     pub extensions: Vec<Extension>,
+}
+
+impl Track {
+    /// The RTP clock, in Hz.
+    pub(super) fn clock_rate(&self) -> u32 {
+        if self.codec.is_some() { 90_000 } else { 48_000 }
+    }
 }
 
 /// What a transport tells its peer. Sent from GStreamer's threads.
@@ -87,6 +99,16 @@ pub enum TransportEvent {
 
 /// Where inbound packets go. Called on streaming threads; must not block.
 pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send + Sync>;
+
+/// Where the peer's RTCP goes, a compound packet at a time. Called on streaming threads; must not block.
+pub type ReportSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Where all that comes from the peer goes.
+#[derive(Clone)]
+pub struct Sinks {
+    pub packets: PacketSink,
+    pub rtcp: ReportSink,
+}
 
 /// Why a transport could not be made or negotiated.
 #[derive(Debug, thiserror::Error)]
@@ -114,15 +136,16 @@ pub struct Transport {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    gate: Arc<Gate>,
     /// The peer is who its SDP says: media may pass.
     verified: Arc<AtomicBool>,
     /// When the last datagram came that was not STUN.
     heard: Arc<Heard>,
     reports: Arc<Mutex<ReceiverReports>>,
     inbound: AtomicU32,
-    /// Packets that came before the certificate was verified, or on streams past the limit.
+    /// Packets that came before the certificate was verified.
     refused: AtomicU64,
     /// The video stream's pad, for keyframe requests to the sender.
     video_pad: Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
@@ -137,7 +160,7 @@ impl Transport {
         ice: &config::Ice,
         clock: RoomClock,
         tracks: &[Track],
-        packets: PacketSink,
+        sinks: Sinks,
         events: impl Fn(TransportEvent) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
@@ -151,23 +174,35 @@ impl Transport {
         graph.do_last(goodbye::say);
         let webrtc: gst::Element = graph.element("webrtc")?;
         let sent = tracks.iter().filter(|track| track.sends).map(|track| track.ssrc);
-        let shared = Shared { reports: Arc::new(Mutex::new(ReceiverReports::of(sent))), ..Shared::default() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            gate: Gate::new(clock, tracks),
+            verified: Arc::default(),
+            heard: Arc::default(),
+            reports: Arc::new(Mutex::new(ReceiverReports::of(sent))),
+            inbound: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            video_pad: Mutex::default(),
+        });
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         certificate.show(&webrtc);
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate, &sinks.rtcp);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
         let mut transport =
             Self { graph, webrtc, certificate: certificate.clone(), video_in: None, audio_in: None, shared };
-        transport.receive_into(packets);
+        transport.receive_into(sinks.packets);
         for (mline, track) in (0u32..).zip(tracks) {
             transport.add_track(templates, mline, track, &events)?;
         }
         transport.graph.start()?;
         Ok(transport)
+    }
+
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
     }
 
     /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most 7 s.
@@ -250,7 +285,12 @@ impl Transport {
 
     /// Inbound RTP that was not let through.
     pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
+        self.shared.refused.load(Ordering::Relaxed) + self.shared.gate.refused()
+    }
+
+    /// Whether the peer said that it sends nothing of this kind any more (RTCP BYE).
+    pub fn has_ended(&self, kind: Kind) -> bool {
+        self.shared.gate.has_ended(kind)
     }
 
     /// Where the video for this peer goes in, if it is sent any.
@@ -309,7 +349,12 @@ impl Transport {
             Some(Codec::Vp8) => "send-vp8",
             Some(Codec::H264) => "send-h264",
         };
-        let values = [("payload", track.payload.to_string()), ("ssrc", track.ssrc.to_string())];
+        let mut values =
+            vec![("payload", payload_type::stand_in(track.payload).to_string()), ("ssrc", track.ssrc.to_string())];
+        if track.single_nal {
+            // The encoder's own parameter sets do: GStreamer 1.22 would put more before each slice of a keyframe.
+            values.extend([("aggregate-mode", "none".to_owned()), ("config-interval", "0".to_owned())]);
+        }
         let branch = templates.bin(name, &values, true).map_err(GraphError::from)?;
         let link = |what: &str| GraphError::Link { graph: name.to_owned(), detail: what.to_owned() };
         self.graph.pipeline().add(&branch).map_err(|_| link("cannot be added"))?;
@@ -332,7 +377,7 @@ impl Transport {
             transceiver.set_direction(gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
         }
         let output = branch.static_pad("src").ok_or_else(|| link("has no end"))?;
-        output.link(&sink).map_err(|_| link("cannot be linked to webrtcbin"))?;
+        payload_type::link(&output, &sink, track.payload).map_err(|_| link("cannot be linked to webrtcbin"))?;
         match track.kind {
             Kind::Audio => self.audio_in = Some(source),
             Kind::Video => {
@@ -351,6 +396,12 @@ impl Transport {
         }
         Ok(())
     }
+}
+
+fn sequence_number(packet: &gst::BufferRef) -> Option<u16> {
+    let mut bytes = [0; 2];
+    packet.copy_to_slice(2, &mut bytes).ok()?;
+    Some(u16::from_be_bytes(bytes))
 }
 
 /// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
@@ -409,11 +460,10 @@ fn attach_inbound(
     packets: PacketSink,
 ) -> Result<(), GraphError> {
     let error = |detail: &str| GraphError::Link { graph: "peer".to_owned(), detail: detail.to_owned() };
-    let number = shared.inbound.fetch_add(1, Ordering::Relaxed);
+    shared.inbound.fetch_add(1, Ordering::Relaxed);
     let caps = pad.current_caps().or_else(|| pad.allowed_caps());
     let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|s| s.get::<String>("media").ok());
     let kind = match media.as_deref() {
-        _ if number >= MAX_INBOUND => None,
         Some("audio") => Some(Kind::Audio),
         Some("video") => Some(Kind::Video),
         _ => None,
@@ -437,8 +487,14 @@ fn attach_inbound(
                 if changed.is_some() {
                     last.clone_from(&changed);
                 }
-                if let Some(buffer) = sample.buffer_owned() {
-                    packets(kind, changed.as_ref(), buffer);
+                let packet = sample.buffer_owned();
+                drop(sample);
+                if let Some(mut packet) = packet {
+                    // The gate made one sequence of several sources: what a decoder has of another one is of no use.
+                    if sequence_number(&packet).is_some_and(|sequence| counted.gate.is_fresh(kind, sequence)) {
+                        packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                    }
+                    packets(kind, changed.as_ref(), packet);
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
@@ -466,18 +522,21 @@ mod tests {
             kind,
             codec,
             payload,
+            single_nal: false,
             sends: false,
             receives: true,
             ssrc,
+            rtx: None,
+            sources: Sources::default(),
             extensions: Vec::new(),
         };
         let tracks = [track(Kind::Audio, None, 111, 2), track(Kind::Video, Some(Codec::Vp8), 96, 3)];
         let mut offer = Offer::parse(include_str!("../../tests/http/offer.sdp")).unwrap();
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
-        let packets: PacketSink = Arc::new(|_, _, _| {});
+        let sinks = Sinks { packets: Arc::new(|_, _, _| {}), rtcp: Arc::new(|_| {}) };
         let (certificate, clock) = (Certificate::make().unwrap(), RoomClock::start());
-        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, packets, |_| {}).unwrap();
+        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, sinks, |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {

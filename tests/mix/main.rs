@@ -11,6 +11,8 @@ mod guest;
 mod idle;
 mod keyframes;
 mod late_joiner;
+mod lips;
+mod offers;
 #[path = "../support/program.rs"]
 mod program;
 mod recovery;
@@ -20,6 +22,8 @@ mod server;
 mod sight;
 mod snapshot;
 mod sound;
+#[path = "../strangers/mod.rs"]
+mod strangers;
 mod tiles;
 mod viewers;
 mod voices;
