@@ -229,9 +229,25 @@ impl Connection {
         }
     }
 
-    /// Whether media ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.transport.sends()
+    /// Running time when media last came from the peer.
+    pub fn sent(&self) -> Option<Duration> {
+        self.inbound.last()
+    }
+
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.transport.reported()
+    }
+
+    /// Whether the source of its video said goodbye since this was last asked (RTCP BYE).
+    pub fn has_stopped_video(&self) -> bool {
+        self.transport.has_stopped_video()
+    }
+
+    /// Whether the peer makes a keyframe when it is asked for one, as far as is known.
+    pub fn answers_keyframe_requests(&self) -> bool {
+        // TODO(merge): by the decoder's own count.
+        self.plan.offer.video().is_some()
     }
 
     /// Running time when something was last heard of the peer.

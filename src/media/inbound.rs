@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer_rtp as gst_rtp;
@@ -25,6 +26,8 @@ pub(super) struct Inbound {
     video: Mutex<Video>,
     voice: Option<Voice>,
     invalid: AtomicU64,
+    /// When the last packet came, in milliseconds plus one; zero before the first.
+    last: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,13 @@ impl Inbound {
             video: Mutex::new(Video { decoder: None, caps: None, tile: None, skipped: false }),
             voice,
             invalid: AtomicU64::new(0),
+            last: AtomicU64::new(0),
         }
+    }
+
+    /// Running time when the last packet came.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     fn video(&self) -> MutexGuard<'_, Video> {
@@ -97,6 +106,8 @@ impl Inbound {
 
     /// A packet, on a streaming thread. Whatever it holds, it is handed on, or dropped and counted.
     pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, mut packet: gst::Buffer) {
+        let now = self.clock.now();
+        self.last.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
         match kind {
             Kind::Video => {
                 let mut video = self.video();
@@ -108,7 +119,6 @@ impl Inbound {
                 if let Some(caps) = caps {
                     decoder.set_caps(caps);
                 }
-                let now = self.clock.now();
                 if !self.slot.is_seen(now) {
                     self.slot.skip(now);
                     *skipped = true;
@@ -117,6 +127,9 @@ impl Inbound {
                 if std::mem::take(skipped) {
                     // As after a loss: the depayloader asks for a keyframe and waits for it.
                     packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                }
+                if has_payload(&packet) {
+                    self.slot.expect(now);
                 }
                 decoder.push(packet);
             }
@@ -139,9 +152,14 @@ impl Inbound {
     }
 }
 
+/// Whether there is something of a picture in it: to find out what a line carries, browsers send packets of padding.
+fn has_payload(packet: &gst::Buffer) -> bool {
+    gst_rtp::RTPBuffer::from_buffer_readable(packet).is_ok_and(|rtp| rtp.payload_size() > 0)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::super::decoder::tests::{FRAMES, packets};
     use super::*;
@@ -188,7 +206,7 @@ mod tests {
             (FRAMES / 4..FRAMES / 2 - 2).for_each(push);
             assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "it is known to come");
 
-            slot.look(clock.now(), DEADLINE);
+            slot.look(clock.now());
             push(FRAMES / 2 - 2);
             wait_for("the decoder asks for a keyframe", || asked.load(Ordering::Relaxed) == 1);
             push(FRAMES / 2 - 1);

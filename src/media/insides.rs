@@ -24,6 +24,8 @@ const AUDIO_LATENCY_MS: u32 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     millis: AtomicU64,
+    /// When its last report came, plus one; zero before the first.
+    reported: AtomicU64,
     settled: AtomicBool,
 }
 
@@ -35,6 +37,17 @@ impl Heard {
     /// In running time.
     pub(super) fn last(&self) -> Duration {
         Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+
+    /// A report (RTCP) came, which has passed SRTCP.
+    fn note_report(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.reported.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// When its last report came, in running time.
+    pub(super) fn reported(&self) -> Option<Duration> {
+        self.reported.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     /// The handshake is over and the peer's certificate verified: what comes without protection is not the peer's.
@@ -98,7 +111,7 @@ pub(super) fn configure_insides(
                 } else {
                     set_rtcp_interval(element, receiver_reports::INTERVAL);
                 }
-                listen_for_reports(element, reports.clone());
+                listen_for_reports(element, clock, heard.clone(), reports.clone());
             }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
@@ -164,11 +177,17 @@ fn internal(session: &gst::Element) -> gst::glib::Object {
 }
 
 /// Notes what the peer reports; what it says has passed SRTCP.
-fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
+fn listen_for_reports(
+    session: &gst::Element,
+    clock: RoomClock,
+    heard: Arc<Heard>,
+    reports: Arc<Mutex<ReceiverReports>>,
+) {
     internal(session).connect("on-receiving-rtcp", false, move |values| {
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {
+            heard.note_report(clock.now());
             reports.lock().unwrap_or_else(PoisonError::into_inner).take(&packet);
         }
         None

@@ -232,9 +232,22 @@ impl Transport {
         self.shared.heard.settle();
     }
 
-    /// Whether an RTP stream ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.shared.inbound.load(Ordering::Relaxed) > 0
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.shared.heard.reported()
+    }
+
+    /// Whether the source of its video said goodbye since this was last asked (RTCP BYE, RFC 3550, section 6.6).
+    pub fn has_stopped_video(&self) -> bool {
+        let gone = self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner).take_gone();
+        if gone.is_empty() {
+            return false;
+        }
+        let pad =
+            self.shared.video_pad.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|it| it.upgrade());
+        let caps = pad.and_then(|pad| pad.current_caps());
+        let ssrc = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|it| it.get::<u32>("ssrc").ok());
+        ssrc.is_some_and(|ssrc| gone.contains(&ssrc))
     }
 
     /// Running time when something was last heard of the peer.

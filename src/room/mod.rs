@@ -13,13 +13,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::mpsc;
-
 use crate::config::Config;
-use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
+use crate::control::{Command, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::{Graph, TemplateError, Templates};
+pub use crate::peer::Events;
+use futures_util::future::join_all;
 use task::{RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
@@ -48,8 +47,8 @@ pub struct Joined {
     pub peer: PeerId,
     /// SDP.
     pub answer: String,
-    /// What the peer's client is told, [`Event::Closed`] last.
-    pub events: mpsc::Receiver<Event>,
+    /// What the peer's client is told, [`Event::Closed`](crate::control::Event::Closed) last.
+    pub events: Events,
 }
 
 /// All rooms of the process. A cheap handle.
@@ -114,6 +113,7 @@ impl Rooms {
             | Command::Leave { room, .. }
             | Command::Remove { room, .. }
             | Command::Mute { room, .. }
+            | Command::Camera { room, .. }
             | Command::Watch { room, .. }
             | Command::Room { room }
             | Command::Snapshot { room } => room.clone(),
@@ -141,10 +141,11 @@ impl Rooms {
         }
     }
 
-    /// All rooms that answer in time.
+    /// All rooms that answer in time. A room is there once its first peer is connected; before, it is but asked for.
     async fn views(&self) -> Vec<RoomView> {
         let mut rooms: Vec<(RoomId, RoomHandle)> =
             self.registry().rooms.iter().map(|(id, room)| (id.clone(), room.clone())).collect();
+        rooms.retain(|(_, room)| room.is_established());
         rooms.sort_by(|(one, _), (other, _)| one.cmp(other));
         let view = |(id, room): (RoomId, RoomHandle)| async move {
             match self.ask(&id, &room, Command::Room { room: id.clone() }, VIEW_DEADLINE).await {

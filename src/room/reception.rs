@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Joined;
 use super::state::{Member, NotAdmitted};
-use super::task::{Mail, RoomHandle, RoomStopped};
+use super::task::{News, RoomHandle, RoomStopped};
 use crate::config::Config;
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
@@ -56,13 +56,13 @@ pub(super) async fn receive(
     member.receives_video = receives(offer.video());
     member.receives = member.receives_video || receives(offer.audio());
 
-    let place = room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?;
-    let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
     // If this future is dropped on the way (the client hung up), the place is given back.
     let mut reserved = Reserved { room: room.clone(), peer, kept: false };
+    let place = room.admit(peer, member, offer.video_codecs()).await?.map_err(refused)?;
+    let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
 
     narrow(&mut offer, place.codec).map_err(|error| NotReceived::Refused(error.into()))?;
-    let mail = room.clone();
+    let heard = room.clone();
     let opening = Opening {
         plan: Plan {
             peer,
@@ -74,7 +74,7 @@ pub(super) async fn receive(
         },
         trickle: join.trickle,
         rungs: config.renditions.len(),
-        notices: move |notice| mail.post(Mail::Notice(peer, notice)),
+        notices: move |notice| heard.tell(News::Peer(peer, notice)),
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);
     let opened = tracing::Instrument::instrument(Peer::open(opening, make), span).await.map_err(|error| {
@@ -114,7 +114,7 @@ struct Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         if !self.kept {
-            self.room.post(Mail::Notice(self.peer, PeerNotice::Gone(CloseReason::NotConnected)));
+            self.room.tell(News::Peer(self.peer, PeerNotice::Gone(CloseReason::NotConnected)));
         }
     }
 }

@@ -19,7 +19,7 @@ use super::turn;
 use crate::control::{Candidate, CloseReason, Command, Event, Intent, Join, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::protocol::{ClientMessage, MESSAGES_PER_SECOND, PING_INTERVAL_MS, RenditionInfo, ServerMessage};
-use crate::room::Joined;
+use crate::room::{Events, Joined};
 
 /// Two pings may get lost, and the next one may be late.
 const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000);
@@ -27,8 +27,8 @@ const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000
 const BURST: u32 = 4 * MESSAGES_PER_SECOND;
 /// Candidates that may wait for the answer.
 const MAX_EARLY: usize = 256;
-/// How long the queue to a client may stay full.
-const SLOW: Duration = Duration::from_secs(2);
+/// How long the queue to a client may stay full: as long as one message may take.
+const SLOW: Duration = Duration::from_secs(5);
 /// Longest text of an error that quotes what the client sent, in characters.
 const MAX_DETAIL: usize = 200;
 
@@ -89,7 +89,7 @@ enum Seat {
     },
     Inside {
         peer: PeerId,
-        events: mpsc::Receiver<Event>,
+        events: Events,
     },
 }
 
@@ -247,6 +247,7 @@ impl Conversation {
             ClientMessage::Mute { participant, muted } => {
                 self.ask(|room, own| Command::Mute { room, participant: participant.unwrap_or(own), muted }).await
             }
+            ClientMessage::Camera { on } => self.ask(|room, peer| Command::Camera { room, peer, on }).await,
             ClientMessage::Rendition { name } => {
                 self.ask(|room, peer| Command::Watch { room, peer, rendition: name }).await
             }
