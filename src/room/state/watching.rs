@@ -11,6 +11,9 @@ use crate::media::RenditionKey;
 /// An encoder that nobody watches rests for this long before it is stopped: whoever comes back finds it running.
 const REST: Duration = Duration::from_secs(3);
 
+/// Nobody is looked after more often than this, whatever is left over from a division.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
 impl RoomState {
     /// What a member should get.
     pub(super) fn wish(&self, member: &Member) -> Option<RenditionKey> {
@@ -37,9 +40,13 @@ impl RoomState {
             if wish == member.given {
                 continue;
             }
-            match member.switches.take(now) {
-                Err(wait) if wish.is_some() => due = Some(due.map_or(now + wait, |due: Duration| due.min(now + wait))),
-                _ => member.given = wish,
+            let granted = if wish.is_some() { member.switches.take(now) } else { Ok(()) };
+            match granted {
+                Ok(()) => member.given = wish,
+                Err(wait) => {
+                    let then = now + wait.max(SHORTEST_WAIT);
+                    due = Some(due.map_or(then, |due: Duration| due.min(then)));
+                }
             }
         }
         if let Some(due) = due {
