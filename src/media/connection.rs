@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::audio_mixer::{AudioMixer, Listener};
+use super::certificate::Certificate;
 use super::clock::RoomClock;
 use super::decoder::DecoderEvent;
 use super::graph::GraphError;
@@ -24,6 +25,7 @@ use crate::ladder::LineReport;
 pub struct Plan {
     pub peer: PeerId,
     pub templates: Arc<Templates>,
+    pub certificate: Certificate,
     pub ice: config::Ice,
     pub fit: config::Fit,
     pub clock: RoomClock,
@@ -118,6 +120,7 @@ impl Connection {
         let packets = inbound.clone();
         let transport = Transport::start(
             &plan.templates,
+            &plan.certificate,
             &plan.ice,
             plan.clock,
             &tracks,

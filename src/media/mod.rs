@@ -4,13 +4,14 @@
 //! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
 //! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
+//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
 //! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
 //! a call: what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
 pub mod caller;
+mod certificate;
 mod clock;
 mod coded_size;
 mod compose;
@@ -36,6 +37,7 @@ mod video_mixer;
 mod warm_up;
 
 pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError};
+pub use certificate::{Certificate, CertificateError};
 pub use clock::RoomClock;
 pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};

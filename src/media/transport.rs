@@ -15,6 +15,7 @@ use gstreamer_sdp as gst_sdp;
 use gstreamer_video as gst_video;
 use gstreamer_webrtc as gst_webrtc;
 
+use super::certificate::Certificate;
 use super::clock::RoomClock;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
@@ -107,6 +108,7 @@ pub enum TransportError {
 pub struct Transport {
     graph: Graph,
     webrtc: gst::Element,
+    certificate: Certificate,
     video_in: Option<gst_app::AppSrc>,
     audio_in: Option<gst_app::AppSrc>,
     shared: Arc<Shared>,
@@ -131,6 +133,7 @@ impl Transport {
     /// threads.
     pub fn start(
         templates: &Templates,
+        certificate: &Certificate,
         ice: &config::Ice,
         clock: RoomClock,
         tracks: &[Track],
@@ -152,11 +155,13 @@ impl Transport {
         let shared = Arc::new(shared);
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
+        certificate.show(&webrtc);
         configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
-        let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
+        let mut transport =
+            Self { graph, webrtc, certificate: certificate.clone(), video_in: None, audio_in: None, shared };
         transport.receive_into(packets);
         for (mline, track) in (0u32..).zip(tracks) {
             transport.add_track(templates, mline, track, &events)?;
@@ -178,7 +183,8 @@ impl Transport {
             .and_then(|reply| reply.get::<gst_webrtc::WebRTCSessionDescription>("answer").ok())
             .ok_or(TransportError::Webrtc("no answer came"))?;
         self.ask("keep its answer", "set-local-description", Some(&answer), end)?;
-        answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))
+        let answer = answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))?;
+        Ok(self.certificate.announce(&answer))
     }
 
     /// One request to webrtcbin, which waits for its outcome until `end`.
@@ -483,7 +489,8 @@ mod tests {
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
         let packets: PacketSink = Arc::new(|_, _, _| {});
-        let transport = Transport::start(&templates, &ice, RoomClock::start(), &tracks, packets, |_| {}).unwrap();
+        let (certificate, clock) = (Certificate::make().unwrap(), RoomClock::start());
+        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, packets, |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {

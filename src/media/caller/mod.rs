@@ -9,6 +9,8 @@ mod file;
 mod inbound;
 mod negotiation;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -20,6 +22,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_webrtc as gst_webrtc;
 
+use super::certificate::{Certificate, CertificateError};
 use super::clock::RoomClock;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
@@ -143,6 +146,8 @@ pub enum CallError {
     Graph(#[from] GraphError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("the pipeline lacks {0}")]
     Missing(&'static str),
     #[error("the TURN server's URL is not usable")]
@@ -174,6 +179,7 @@ pub struct Caller {
     source: Mutex<Option<feed::Running>>,
     graph: Graph,
     webrtc: gst::Element,
+    certificate: Certificate,
     inbound: Arc<Inbound>,
     controls: Arc<Controls>,
     states: Mutex<mpsc::Receiver<gst_webrtc::WebRTCPeerConnectionState>>,
@@ -203,6 +209,8 @@ impl Caller {
         // Only elements of the same bin can be linked, and a template's are in one inside of the pipeline.
         let home = webrtc.parent().and_downcast::<gst::Bin>().ok_or(CallError::Missing("a bin around webrtcbin"))?;
         negotiation::configure_ice(&webrtc, settings.relay.as_ref())?;
+        let certificate = Certificate::make()?;
+        certificate.show(&webrtc);
         let closed = Arc::downgrade(&inbound);
         goodbye::hear(&webrtc, move || {
             if let Some(inbound) = closed.upgrade() {
@@ -215,12 +223,12 @@ impl Caller {
         graph.start()?;
         let controls = Arc::new(Controls::new(settings.width, settings.height));
         let (templates, source) = (templates.clone(), Mutex::default());
-        Ok(Self { settings, templates, clock, source, graph, webrtc, inbound, controls, states })
+        Ok(Self { settings, templates, clock, source, graph, webrtc, certificate, inbound, controls, states })
     }
 
     /// The offer, with all of the candidates that were found in time.
     pub fn offer(&self) -> Result<String, CallError> {
-        negotiation::offer(&self.webrtc, &self.settings)
+        negotiation::offer(&self.webrtc, &self.certificate, &self.settings)
     }
 
     /// Takes the answer, waits until ICE and DTLS are up, and begins to send.
