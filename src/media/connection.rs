@@ -247,10 +247,9 @@ impl Connection {
         self.transport.has_stopped_video()
     }
 
-    /// Whether the peer makes a keyframe when it is asked for one, as far as is known.
+    /// Whether the peer makes a keyframe when it is asked for one, by its offer (RFC 4585, section 4.2).
     pub fn answers_keyframe_requests(&self) -> bool {
-        // TODO(merge): by the decoder's own count.
-        self.plan.offer.video().is_some()
+        self.plan.offer.video().is_some_and(|media| media.payload().feedback.pli)
     }
 
     /// Running time when something was last heard of the peer.

@@ -62,7 +62,7 @@ pub(super) struct Stillness {
     /// Asked so often in this silence, and when last.
     asks: u32,
     asked: Duration,
-    /// It came in a silence what comes next.
+    /// What comes next comes after a silence.
     silent: bool,
     stopped: bool,
 }
@@ -109,7 +109,8 @@ impl Stillness {
 
     /// Something came.
     fn came(&mut self, new: u64) {
-        if self.asks > 0 {
+        // What comes after it was over comes by itself.
+        if self.asks > 0 && !self.stopped {
             self.repeats = true;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
