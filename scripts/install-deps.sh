@@ -5,7 +5,7 @@
 #
 #   run    what the server needs: GStreamer's plugins, and fonts for the names on the tiles
 #   build  compilers and headers (Rust itself comes from https://rustup.rs)
-#   test   browsers with Node.js to drive them, a TURN server, network namespaces
+#   test   browsers with Node.js to drive them, Python for a stranger (tests/strangers), a TURN server, network namespaces
 #
 # Debian 12 and 13, with apt; uses sudo where it is not run by root.
 set -euo pipefail
@@ -23,7 +23,7 @@ build_packages=(
     build-essential cmake pkg-config curl
     libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev
 )
-test_packages=(chromium firefox-esr coturn iproute2 nftables util-linux)
+test_packages=(chromium firefox-esr coturn iproute2 nftables python3-venv util-linux)
 
 # The oldest Node.js whose test runner can write two reports at once; Debian 12 has 18.19.
 oldest_node=18

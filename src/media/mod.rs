@@ -4,9 +4,10 @@
 //! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
 //! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
-//! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
-//! a call: what bots and tests join rooms with.
+//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `gate` what stands before its RTP session, `dtls`
+//! what of that may still come after the handshake, `addresses` which of the machine's it uses, `receiver_reports` what
+//! peers say of their lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is
+//! the other end of a call: what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
@@ -17,6 +18,8 @@ mod coded_size;
 mod compose;
 mod connection;
 mod decoder;
+mod dtls;
+mod gate;
 mod goodbye;
 mod graph;
 mod inbound;

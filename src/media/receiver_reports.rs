@@ -1,5 +1,4 @@
-//! What a peer's reports say of the packets that it was sent (RFC 3550, section 6.4.1): how many of them it lost; and which
-//! of its own sources have stopped (section 6.6).
+//! What a peer's reports say of the packets that it was sent (RFC 3550, section 6.4.1): how many of them it lost.
 //!
 //! They suffice for both that is decided by them, the rung of `auto` and FEC. Transport-wide feedback would say the same
 //! ten times a second, and would cost as much as half of the packets that it is about.
@@ -19,9 +18,6 @@ const MIN_EXPECTED: u32 = 20;
 /// More than this between two reports is no progress but nonsense.
 const MAX_EXPECTED: u32 = 100_000;
 
-/// A peer has as many sources as it has m-lines, and perhaps one to repair each.
-const MAX_GONE: usize = 16;
-
 /// The reports about the streams that a peer is sent. Pure.
 #[derive(Debug, Default)]
 pub(super) struct ReceiverReports {
@@ -29,8 +25,6 @@ pub(super) struct ReceiverReports {
     /// Since the last [`line_report`](Self::line_report).
     expected: u32,
     lost: i32,
-    /// Sources of the peer's that said goodbye, since that was last asked for.
-    gone: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -61,10 +55,6 @@ impl ReceiverReports {
             match packet {
                 Packet::Sr(report) => report.report_blocks().for_each(|block| self.add(&block)),
                 Packet::Rr(report) => report.report_blocks().for_each(|block| self.add(&block)),
-                Packet::Bye(bye) => {
-                    self.gone.extend(bye.ssrcs());
-                    self.gone.truncate(MAX_GONE);
-                }
                 _ => {}
             }
         }
@@ -81,11 +71,6 @@ impl ReceiverReports {
             self.expected = self.expected.saturating_add(expected);
             self.lost = self.lost.saturating_add(now.lost - before.lost);
         }
-    }
-
-    /// The sources that said goodbye since this was last asked.
-    pub(super) fn take_gone(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.gone)
     }
 
     /// How the line was since this was last answered; nothing while too few packets were reported on.

@@ -17,11 +17,12 @@ use gstreamer_webrtc as gst_webrtc;
 
 use super::certificate::Certificate;
 use super::clock::RoomClock;
+use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
 use super::receiver_reports::ReceiverReports;
-use super::sdp::Extension;
+use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
 use super::template::Templates;
 use crate::config;
@@ -31,10 +32,6 @@ use crate::ladder::LineReport;
 /// How long the negotiation may take, all steps of it. Its computing is a matter of milliseconds, and of seconds where the
 /// machine has far more to do than it can; whoever joins is better answered late than refused.
 const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(7);
-
-/// Inbound RTP streams (SSRCs) that a peer may open; one of each kind is normal, a browser that restarts a track opens
-/// another one.
-const MAX_INBOUND: u32 = 8;
 
 /// The longest wait for a missing packet, in ms: video waits for a retransmission.
 const VIDEO_LATENCY_MS: u32 = 80;
@@ -62,8 +59,19 @@ pub struct Track {
     pub receives: bool,
     /// Our synchronisation source.
     pub ssrc: u32,
+    /// The payload type of retransmissions.
+    pub rtx: Option<u8>,
+    /// The sources that the peer says it sends from.
+    pub sources: Sources,
     /// The header extensions of what the peer sends.
     pub extensions: Vec<Extension>,
+}
+
+impl Track {
+    /// The RTP clock, in Hz.
+    pub(super) fn clock_rate(&self) -> u32 {
+        if self.codec.is_some() { 90_000 } else { 48_000 }
+    }
 }
 
 /// What a transport tells its peer. Sent from GStreamer's threads.
@@ -114,15 +122,16 @@ pub struct Transport {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    gate: Arc<Gate>,
     /// The peer is who its SDP says: media may pass.
     verified: Arc<AtomicBool>,
     /// When the last datagram came that was not STUN.
     heard: Arc<Heard>,
     reports: Arc<Mutex<ReceiverReports>>,
     inbound: AtomicU32,
-    /// Packets that came before the certificate was verified, or on streams past the limit.
+    /// Packets that came before the certificate was verified.
     refused: AtomicU64,
     /// The video stream's pad, for keyframe requests to the sender.
     video_pad: Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
@@ -151,12 +160,19 @@ impl Transport {
         graph.do_last(goodbye::say);
         let webrtc: gst::Element = graph.element("webrtc")?;
         let sent = tracks.iter().filter(|track| track.sends).map(|track| track.ssrc);
-        let shared = Shared { reports: Arc::new(Mutex::new(ReceiverReports::of(sent))), ..Shared::default() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            gate: Gate::new(clock, tracks),
+            verified: Arc::default(),
+            heard: Arc::default(),
+            reports: Arc::new(Mutex::new(ReceiverReports::of(sent))),
+            inbound: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            video_pad: Mutex::default(),
+        });
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         certificate.show(&webrtc);
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
@@ -243,19 +259,6 @@ impl Transport {
         self.shared.heard.reported()
     }
 
-    /// Whether the source of its video said goodbye since this was last asked (RTCP BYE, RFC 3550, section 6.6).
-    pub fn has_stopped_video(&self) -> bool {
-        let gone = self.shared.reports.lock().unwrap_or_else(PoisonError::into_inner).take_gone();
-        if gone.is_empty() {
-            return false;
-        }
-        let pad =
-            self.shared.video_pad.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|it| it.upgrade());
-        let caps = pad.and_then(|pad| pad.current_caps());
-        let ssrc = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|it| it.get::<u32>("ssrc").ok());
-        ssrc.is_some_and(|ssrc| gone.contains(&ssrc))
-    }
-
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
         self.shared.heard.last()
@@ -263,7 +266,12 @@ impl Transport {
 
     /// Inbound RTP that was not let through.
     pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
+        self.shared.refused.load(Ordering::Relaxed) + self.shared.gate.refused()
+    }
+
+    /// Whether the peer said that it sends nothing of this kind any more (RTCP BYE).
+    pub fn has_ended(&self, kind: Kind) -> bool {
+        self.shared.gate.has_ended(kind)
     }
 
     /// Where the video for this peer goes in, if it is sent any.
@@ -366,6 +374,12 @@ impl Transport {
     }
 }
 
+fn sequence_number(packet: &gst::BufferRef) -> Option<u16> {
+    let mut bytes = [0; 2];
+    packet.copy_to_slice(2, &mut bytes).ok()?;
+    Some(u16::from_be_bytes(bytes))
+}
+
 /// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
 fn caps_of(track: &Track) -> gst::Caps {
     let (media, encoding, clock_rate) = match track.codec {
@@ -422,11 +436,10 @@ fn attach_inbound(
     packets: PacketSink,
 ) -> Result<(), GraphError> {
     let error = |detail: &str| GraphError::Link { graph: "peer".to_owned(), detail: detail.to_owned() };
-    let number = shared.inbound.fetch_add(1, Ordering::Relaxed);
+    shared.inbound.fetch_add(1, Ordering::Relaxed);
     let caps = pad.current_caps().or_else(|| pad.allowed_caps());
     let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|s| s.get::<String>("media").ok());
     let kind = match media.as_deref() {
-        _ if number >= MAX_INBOUND => None,
         Some("audio") => Some(Kind::Audio),
         Some("video") => Some(Kind::Video),
         _ => None,
@@ -450,8 +463,14 @@ fn attach_inbound(
                 if changed.is_some() {
                     last.clone_from(&changed);
                 }
-                if let Some(buffer) = sample.buffer_owned() {
-                    packets(kind, changed.as_ref(), buffer);
+                let packet = sample.buffer_owned();
+                drop(sample);
+                if let Some(mut packet) = packet {
+                    // The gate made one sequence of several sources: what a decoder has of another one is of no use.
+                    if sequence_number(&packet).is_some_and(|sequence| counted.gate.is_fresh(kind, sequence)) {
+                        packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                    }
+                    packets(kind, changed.as_ref(), packet);
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
@@ -482,6 +501,8 @@ mod tests {
             sends: false,
             receives: true,
             ssrc,
+            rtx: None,
+            sources: Sources::default(),
             extensions: Vec::new(),
         };
         let tracks = [track(Kind::Audio, None, 111, 2), track(Kind::Video, Some(Codec::Vp8), 96, 3)];

@@ -220,8 +220,7 @@ impl<N: Fn(PeerNotice)> PeerTask<N> {
     /// Finds out whether a picture that came no more is over.
     fn mind_stillness(&mut self, now: Duration) {
         let picture = self.connection.picture();
-        if self.connection.has_stopped_video() {
-            tracing::debug!("the picture's source said goodbye");
+        if self.connection.picture_has_ended() {
             picture.stop();
         }
         let answers = self.connection.answers_keyframe_requests();

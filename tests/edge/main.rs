@@ -14,6 +14,7 @@ mod limits;
 mod line;
 mod loss;
 mod network;
+mod packets;
 mod process;
 #[path = "../support/program.rs"]
 mod program;

@@ -20,6 +20,8 @@ mod server;
 mod sight;
 mod snapshot;
 mod sound;
+#[path = "../strangers/mod.rs"]
+mod strangers;
 mod tiles;
 mod viewers;
 mod voices;

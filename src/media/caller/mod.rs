@@ -7,6 +7,7 @@
 mod feed;
 mod file;
 mod inbound;
+mod mischief;
 mod negotiation;
 mod synthetic;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use crate::control::Codec;
 use crate::probe::tone::Voice;
 pub use feed::Controls;
 pub use inbound::{Counts, Frame, Heard, Inbound};
+pub use mischief::{Mischief, Outgoing};
 
 /// Whether an m-line sends, receives or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +115,8 @@ pub struct Settings {
     pub gathering: Duration,
     /// Offer the fingerprint of a certificate that is not the caller's own.
     pub wrong_fingerprint: bool,
+    /// What becomes of the packets that are sent.
+    pub mischief: Option<Mischief>,
 }
 
 impl Settings {
@@ -133,6 +137,7 @@ impl Settings {
             relay: None,
             gathering: Duration::from_millis(500),
             wrong_fingerprint: false,
+            mischief: None,
         }
     }
 }
@@ -217,6 +222,9 @@ impl Caller {
                 inbound.fail();
             }
         });
+        if let Some(mischief) = &settings.mischief {
+            mischief.attach(&webrtc);
+        }
         inbound.attach(&home, &webrtc, templates);
         negotiation::add_tracks(&home, &webrtc, &settings, templates, &inbound)?;
         let states = Mutex::new(negotiation::watch_states(&webrtc, &inbound));

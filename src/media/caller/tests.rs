@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::config;
 use crate::media::certificate::Certificate;
-use crate::media::sdp::{self, HashAlgorithm, Offer};
+use crate::media::sdp::{self, HashAlgorithm, Offer, Sources};
 use crate::media::transport::{Kind, Track, Transport, TransportEvent};
 use crate::probe::tone::Speech;
 
@@ -49,6 +49,8 @@ fn a_p256_certificate_is_shown_and_announced_in_every_role() {
             sends: false,
             receives: true,
             ssrc: 2,
+            rtx: None,
+            sources: Sources::default(),
             extensions: audio.extensions.clone(),
         };
         let (tell, connected) = mpsc::sync_channel(16);

@@ -183,6 +183,13 @@ impl Offer {
         Ok(())
     }
 
+    /// Puts one source in the place of those that the offerer names for what it sends of this kind.
+    pub fn rename_sources(&mut self, kind: Kind, ssrc: u32) {
+        for media in self.media.iter_mut().filter(|media| media.kind == kind && media.direction.sends()) {
+            media.sources = Sources::only(ssrc);
+        }
+    }
+
     /// What the peer wants, by its directions.
     pub fn role(&self) -> Result<Role, SdpError> {
         let sends = self.media.iter().any(|media| media.direction.sends());

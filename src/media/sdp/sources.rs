@@ -55,6 +55,11 @@ impl Sources {
         Ok(Self { declared, primary, preferred, rtx })
     }
 
+    /// One source, and no other.
+    pub(super) fn only(ssrc: u32) -> Self {
+        Self { declared: vec![ssrc], primary: vec![ssrc], preferred: Some(ssrc), rtx: Vec::new() }
+    }
+
     /// All that have an `a=ssrc`, in the order of the offer; 16 at most. webrtcbin 1.22 knows by nothing else to which of
     /// two bundled m-lines a packet belongs.
     pub fn declared(&self) -> &[u32] {
