@@ -364,6 +364,7 @@ fn watching(count: u64) -> RoomState {
         }
         room.decide(Duration::ZERO, Input::Peer(PeerId::from_bits(number), PeerNotice::Connected));
     }
+    live(&mut room, []);
     room
 }
 
