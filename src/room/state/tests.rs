@@ -394,7 +394,7 @@ fn every(pause_ms: u64, until: Duration) -> impl Iterator<Item = Duration> {
 fn a_flood_of_states_is_told_at_a_bounded_rate_and_the_newest_wins() {
     let mut room = watching(3);
     let (noisy, other) = (PeerId::from_bits(1), PeerId::from_bits(2));
-    let flood = every(2, at(13)).enumerate().flat_map(|(number, now)| {
+    let flood = every(4, at(13)).enumerate().flat_map(|(number, now)| {
         let size = u32::try_from(number).unwrap();
         [
             (now, Input::Mute(noisy, number % 2 == 0)),
@@ -422,7 +422,7 @@ fn a_flood_of_states_is_told_at_a_bounded_rate_and_the_newest_wins() {
     let shown = effects.iter().filter(|(_, effect)| matches!(effect, Effect::Show(_))).count();
     assert!(shown <= 63, "labels are drawn {shown} times");
     let mutes = effects.iter().filter(|(_, effect)| matches!(effect, Effect::MuteVoice(..))).count();
-    assert!(mutes > 5_000, "what is heard changes at once");
+    assert!(mutes > 2_500, "what is heard changes at once");
 }
 
 #[test]
