@@ -99,8 +99,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(rungs: usize) -> Self {
-        let (ladder, loss) = (Ladder::new(rungs), Loss::default());
+    /// On rung `best` of `rungs`, the best that the peer may get.
+    pub(super) fn new(rungs: usize, best: usize) -> Self {
+        let (ladder, loss) = (Ladder::new(rungs, best), Loss::default());
         let reports = Reports::default();
         Self { connected: false, began: None, heard: true, live: false, reports, ladder, loss }
     }
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_never_connects_is_given_up() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         assert_eq!(line.look(sight(1_000, 0)), []);
         assert_eq!(line.look(sight(15_999, 0)), []);
         assert_eq!(line.look(sight(16_000, 0)), [Finding::Gone(CloseReason::NotConnected)]);
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn loss_is_found_as_it_begins_and_ends() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         let mut found = Vec::new();
         for second in 0..60 {
@@ -186,7 +187,7 @@ mod tests {
     /// What is found of a peer that is looked at twice a second, sends until `muted`, and of which something is heard
     /// last at `end`; it reports with this pause. Each finding with its time.
     fn found(pause: u64, muted: u64, end: u64, until: u64) -> Vec<(u64, Finding)> {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         let mut found = Vec::new();
         for now in (0..until).step_by(500) {
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn who_is_heard_again_has_its_tile_again() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         for now in (0..5_000).step_by(500) {
             line.look(Sight { live: false, ..sight(now, now) });

@@ -38,7 +38,10 @@ pub(super) struct Member {
     pub(super) receives: bool,
     pub(super) receives_video: bool,
     pub(super) wanted: Wanted,
-    pub(super) rung: usize,
+    /// Its place on the ladder; nothing if it wants less than the last rung takes.
+    pub(super) rung: Option<usize>,
+    /// It takes H.264 in single NAL units only.
+    pub(super) single_nal: bool,
     /// Its line loses packets.
     pub(super) lossy: bool,
     pub(super) connected: bool,
@@ -65,7 +68,8 @@ impl Member {
             receives: false,
             receives_video: false,
             wanted,
-            rung: 0,
+            rung: Some(0),
+            single_nal: false,
             lossy: false,
             connected: false,
             heard: true,
@@ -435,7 +439,8 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
             }
         }
         PeerNotice::WantsKeyframe(key) => effects.push(Effect::RequestKeyframe(key)),
-        PeerNotice::Rung(rung) => member.rung = rung,
+        // Below the last rung there is none to climb to.
+        PeerNotice::Rung(rung) => member.rung = member.rung.map(|_| rung),
         PeerNotice::Lossy(lossy) => member.lossy = lossy,
         // Taken care of where members are counted.
         PeerNotice::Gone(_) => {}

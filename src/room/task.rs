@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::retries::Retries;
 use super::snapshots::Snapshots;
 use super::state::{Effect, Input, RoomState};
+use crate::budget::Permit;
 use crate::config::Config;
 use crate::control::{CloseReason, Command, Refusal, Reply, Wanted};
 use crate::id::{PeerId, RoomId};
@@ -50,6 +51,8 @@ struct RoomTask {
     news: newest::Sender<News>,
     standing: Arc<Standing>,
     over: bool,
+    /// What the process granted for it. The last: it is given back when all others are gone.
+    _permit: Permit,
 }
 
 impl RoomTask {
@@ -124,6 +127,12 @@ impl RoomTask {
                 }
             }
             News::Encoders => self.mind_encoders().await,
+            News::Abandon => {
+                for (peer, handle) in self.peers.drain() {
+                    see_off(peer, handle, CloseReason::NotConnected);
+                }
+                self.over = true;
+            }
         }
     }
 
@@ -158,6 +167,7 @@ impl RoomTask {
                     let _ = reply.send(outcome);
                 }
             }
+            Mail::GiveUp(peer) => self.put_out(peer, CloseReason::NotConnected).await,
             Mail::Stop(reply) => {
                 for (peer, handle) in self.peers.drain() {
                     see_off(peer, handle, CloseReason::ServerStopping);
@@ -320,11 +330,12 @@ impl RoomTask {
             // It failed a moment ago and was stopped since: it is started when its time comes, for whoever watches then.
             return;
         }
-        let (templates, fps, clock, codec) = (self.templates.clone(), self.config.video.fps, self.clock, key.codec);
+        let (templates, fps, clock) = (self.templates.clone(), self.config.video.fps, self.clock);
         let (news, failed, span) = (self.news.clone(), key.clone(), tracing::Span::current());
+        let started = key.clone();
         let started = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            Rendition::start(&templates, codec, &config, fps, clock, move |detail| {
+            Rendition::start(&templates, started, &config, fps, clock, move |detail| {
                 tracing::error!(codec = %failed.codec, rendition = failed.name, detail, "an encoder failed");
                 news.send(News::Encoders);
             })

@@ -2,6 +2,7 @@
 //! an end in order. Two participants who do nothing wrong run beside each of them and must not notice.
 
 mod bots_rejoin;
+mod budget;
 mod bystanders;
 mod candidates;
 mod churn;
@@ -14,6 +15,7 @@ mod limits;
 mod line;
 mod loss;
 mod network;
+mod newcomers;
 mod packets;
 mod process;
 #[path = "../support/program.rs"]

@@ -59,7 +59,8 @@ pub(super) fn rendition_of(member: &Member) -> Option<(String, bool)> {
         return None;
     }
     let auto = member.wanted == Wanted::Auto;
-    if member.wanted == Wanted::Audio || !member.receives_video {
+    let nothing_fits = auto && member.rung.is_none();
+    if member.wanted == Wanted::Audio || !member.receives_video || nothing_fits {
         return Some(("audio".to_owned(), auto));
     }
     member.current.as_ref().map(|key| (key.name.clone(), auto))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Effect, Member, RoomState};
-use crate::control::Wanted;
+use crate::control::{Codec, Wanted};
 use crate::id::PeerId;
 use crate::media::RenditionKey;
 
@@ -21,9 +21,9 @@ impl RoomState {
         let name = match &member.wanted {
             Wanted::Audio => return None,
             Wanted::Named(name) => name,
-            Wanted::Auto => self.renditions.get(member.rung.min(self.renditions.len().saturating_sub(1)))?,
+            Wanted::Auto => self.renditions.get(member.rung?.min(self.renditions.len().saturating_sub(1)))?,
         };
-        Some(RenditionKey { codec, name: name.clone() })
+        Some(RenditionKey { codec, name: name.clone(), single_nal: member.single_nal && codec == Codec::H264 })
     }
 
     /// Whether somebody needs this rendition.

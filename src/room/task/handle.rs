@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Retries, RoomTask, Snapshots};
+use crate::budget::Permit;
 use crate::config::Config;
 use crate::control::{Codec, Command, Refusal, Reply};
 use crate::id::{PeerId, RoomId};
@@ -44,6 +45,8 @@ pub(in crate::room) struct Place {
 pub(super) enum Mail {
     Admit(PeerId, Box<Member>, Vec<Codec>, oneshot::Sender<Result<Place, NotAdmitted>>),
     Enter(PeerId, Peer, oneshot::Sender<()>),
+    /// A peer that is not connected yet makes way for another, which is admitted next.
+    GiveUp(PeerId),
     Call(Command, oneshot::Sender<Result<Reply, Refusal>>),
     Stop(oneshot::Sender<()>),
 }
@@ -56,6 +59,8 @@ pub(in crate::room) enum News {
     Audio(AudioEvent),
     /// An encoder failed, or one that did may be started again: [`RoomTask::mind_encoders`].
     Encoders,
+    /// Nobody has entered, and another room takes this one's place.
+    Abandon,
 }
 
 impl Merge for News {
@@ -72,7 +77,9 @@ impl Merge for News {
             {
                 *live = newer
             }
-            (Self::Audio(AudioEvent::Failed), Self::Audio(AudioEvent::Failed)) | (Self::Encoders, Self::Encoders) => {}
+            (Self::Audio(AudioEvent::Failed), Self::Audio(AudioEvent::Failed))
+            | (Self::Encoders, Self::Encoders)
+            | (Self::Abandon, Self::Abandon) => {}
             (_, newer) => return Err(newer),
         }
         Ok(())
@@ -101,6 +108,7 @@ impl RoomHandle {
         id: RoomId,
         config: Arc<Config>,
         templates: Arc<Templates>,
+        permit: Permit,
     ) -> Result<Self, OpenRoomError> {
         let ((mailbox, mail), (news, heard)) = (mpsc::channel(MAILBOX), newest::channel());
         let handle = Self { mailbox, news, standing: Arc::default() };
@@ -129,6 +137,7 @@ impl RoomHandle {
             news: handle.news.clone(),
             standing: handle.standing.clone(),
             over: false,
+            _permit: permit,
         };
         tokio::spawn(tracing::Instrument::instrument(task.run(mail, heard), span));
         Ok(handle)
@@ -147,6 +156,12 @@ impl RoomHandle {
     /// Brings a peer to its place.
     pub(in crate::room) async fn enter(&self, peer: PeerId, handle: Peer) -> Result<(), RoomStopped> {
         self.ask(|reply| Mail::Enter(peer, handle, reply)).await
+    }
+
+    /// Has a peer that is not connected yet make way, before whoever is admitted next.
+    pub(in crate::room) async fn give_up(&self, peer: PeerId) {
+        // In a room that is over, nobody is in anybody's way.
+        let _ = self.mailbox.send(Mail::GiveUp(peer)).await;
     }
 
     /// A command that names this room.
