@@ -438,7 +438,7 @@ fn who_flaps_between_renditions_gets_the_newest_now_and_then() {
     let switches = count(|effect| matches!(effect, Effect::Subscribe(..)));
     assert!((8..=15).contains(&switches), "{switches} switches in 20 s");
     assert!(count(|effect| matches!(effect, Effect::StartRendition(_))) <= switches);
-    let low = RenditionKey { codec: Codec::Vp8, name: "low".to_owned() };
+    let low = RenditionKey { codec: Codec::Vp8, name: "low".to_owned(), single_nal: false };
     assert_eq!(room.member(flapper).unwrap().given, Some(low), "the last wish is granted");
     assert_eq!(room.due(), None);
 }

@@ -43,7 +43,7 @@ fn participant() -> Member {
 async fn room_of(ids: &[PeerId]) -> (RoomHandle, Vec<(Events, std::sync::Weak<()>)>) {
     crate::media::init().unwrap();
     let templates = Arc::new(Templates::load(None).unwrap());
-    let room = RoomHandle::open("ghosts".parse().unwrap(), Arc::default(), templates).unwrap();
+    let room = RoomHandle::open("ghosts".parse().unwrap(), Arc::default(), templates, Permit::of_nothing()).unwrap();
     let mut told = Vec::new();
     for id in ids {
         room.admit(*id, participant(), Vec::new()).await.unwrap().unwrap();
@@ -114,7 +114,7 @@ async fn a_peer_that_hangs_is_put_out_at_once_and_its_task_is_ended() {
 async fn a_room_that_nobody_enters_ends() {
     crate::media::init().unwrap();
     let templates = Arc::new(Templates::load(None).unwrap());
-    let room = RoomHandle::open("wish".parse().unwrap(), Arc::default(), templates).unwrap();
+    let room = RoomHandle::open("wish".parse().unwrap(), Arc::default(), templates, Permit::of_nothing()).unwrap();
     let deadline = Instant::now() + 4 * FIRST_ENTRY;
     while !room.has_ended() {
         assert!(Instant::now() < deadline, "it is there for ever");
