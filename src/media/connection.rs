@@ -254,9 +254,19 @@ impl Connection {
         }
     }
 
-    /// Whether media ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.transport.sends()
+    /// Running time when media last came from the peer.
+    pub fn sent(&self) -> Option<Duration> {
+        self.inbound.last()
+    }
+
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.transport.reported()
+    }
+
+    /// Whether the peer makes a keyframe when it is asked for one, by its offer (RFC 4585, section 4.2).
+    pub fn answers_keyframe_requests(&self) -> bool {
+        self.plan.offer.video().is_some_and(|media| media.payload().feedback.pli)
     }
 
     /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.

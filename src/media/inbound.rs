@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     /// What the process granted for the peer.
     permit: Option<Arc<Permit>>,
     invalid: AtomicU64,
+    /// When the last packet came, in milliseconds plus one; zero before the first.
+    last: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,13 @@ impl Inbound {
             video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None, skipped: false }),
             voice,
             invalid: AtomicU64::new(0),
+            last: AtomicU64::new(0),
         }
+    }
+
+    /// Running time when the last packet came.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     fn video(&self) -> MutexGuard<'_, Video> {
@@ -120,6 +128,8 @@ impl Inbound {
 
     /// A packet, on a streaming thread. Whatever it holds, it is handed on, or dropped and counted.
     pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, mut packet: gst::Buffer) {
+        let now = self.clock.now();
+        self.last.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
         match kind {
             Kind::Video => {
                 let mut video = self.video();
@@ -132,7 +142,6 @@ impl Inbound {
                     decoder.set_caps(caps);
                 }
                 self.follow_lips(&packet);
-                let now = self.clock.now();
                 if !self.slot.is_seen(now) {
                     self.slot.skip(now);
                     *skipped = true;
@@ -141,6 +150,9 @@ impl Inbound {
                 if std::mem::take(skipped) {
                     // As after a loss: the depayloader asks for a keyframe and waits for it.
                     packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                }
+                if has_payload(&packet) {
+                    self.slot.expect(now);
                 }
                 decoder.push(packet);
             }
@@ -184,6 +196,11 @@ impl Inbound {
         let late = self.slot.overflowed();
         late + self.invalid.load(Ordering::Relaxed) + self.video().decoder.as_ref().map_or(0, VideoDecoder::dropped)
     }
+}
+
+/// Whether there is something of a picture in it: to find out what a line carries, browsers send packets of padding.
+fn has_payload(packet: &gst::Buffer) -> bool {
+    gst_rtp::RTPBuffer::from_buffer_readable(packet).is_ok_and(|rtp| rtp.payload_size() > 0)
 }
 
 #[cfg(test)]
@@ -235,7 +252,7 @@ mod tests {
             (FRAMES / 4..FRAMES / 2 - 2).for_each(push);
             assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "it is known to come");
 
-            slot.look(clock.now(), DEADLINE);
+            slot.look(clock.now());
             push(FRAMES / 2 - 2);
             wait_for("the decoder asks for a keyframe", || asked.load(Ordering::Relaxed) == 1);
             push(FRAMES / 2 - 1);
