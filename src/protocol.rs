@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Candidate, CloseReason, Event, ParticipantView, Wanted};
+use crate::control::{Candidate, CloseReason, Event, ParticipantView, RefusedPicture, Wanted};
 use crate::id::{PeerId, RoomId};
 
 /// How often the client says `ping`, in milliseconds.
@@ -93,6 +93,10 @@ pub enum ServerMessage {
         width: u32,
         height: u32,
     },
+    /// One's own picture comes in but is not shown: it is too large, or too much of it comes. It is decoded again when it is
+    /// less, without being asked for, and then `picture_accepted` is sent.
+    PictureRefused(RefusedPicture),
+    PictureAccepted,
     Rendition {
         name: String,
         auto: bool,
@@ -118,6 +122,8 @@ impl From<Event> for ServerMessage {
             Event::Participants { participants, viewers } => Self::Participants { participants, viewers },
             Event::Speaking { speaking } => Self::Speaking { speaking },
             Event::Tile { width, height } => Self::Tile { width, height },
+            Event::PictureRefused(refused) => Self::PictureRefused(refused),
+            Event::PictureAccepted => Self::PictureAccepted,
             Event::Rendition { name, auto } => Self::Rendition { name, auto },
             Event::Closed { reason } => Self::Closed { reason },
         }

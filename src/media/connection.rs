@@ -15,7 +15,7 @@ use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
 use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
 use crate::config;
-use crate::control::Codec;
+use crate::control::{Codec, RefusedPicture};
 use crate::id::PeerId;
 use crate::ladder::LineReport;
 
@@ -48,6 +48,8 @@ pub enum ConnectionEvent {
     Failed { detail: String },
     /// The size of the picture that comes in.
     Picture { width: u32, height: u32 },
+    /// What comes in is not decoded for this reason, or for none any more.
+    Refused(Option<RefusedPicture>),
     /// The decoder cannot go on; [`Connection::restart_decoder`] makes a new one.
     DecoderFailed { detail: String },
     /// What the peer gets is this from now on.
@@ -109,7 +111,7 @@ impl Connection {
         let events: Events = Arc::new(events);
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
-        let inbound = Arc::new(Inbound::new(plan.clock, sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        let inbound = Arc::new(Inbound::new(sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
@@ -279,6 +281,7 @@ fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) 
     inbound.start_decoder(&plan.templates, codec, plan.fit, plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
+            DecoderEvent::Refused(refused) => ConnectionEvent::Refused(refused),
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,
             DecoderEvent::Failed { detail } => ConnectionEvent::DecoderFailed { detail },
         });

@@ -19,7 +19,6 @@ use crate::control::Codec;
 /// The receiving half of a participant.
 #[derive(Debug)]
 pub(super) struct Inbound {
-    clock: RoomClock,
     slot: Arc<PictureSlot>,
     /// A std mutex: held while a packet's reference is handed on, and while a failed decoder is exchanged.
     video: Mutex<Video>,
@@ -33,16 +32,13 @@ struct Video {
     /// The caps of the stream, for a decoder that starts in the middle of it.
     caps: Option<gst::Caps>,
     tile: Option<(u32, u32)>,
-    /// Packets were left out since the last one that the decoder got.
-    skipped: bool,
 }
 
 impl Inbound {
-    pub(super) fn new(clock: RoomClock, voice: Option<Voice>) -> Self {
+    pub(super) fn new(voice: Option<Voice>) -> Self {
         Self {
-            clock,
             slot: Arc::default(),
-            video: Mutex::new(Video { decoder: None, caps: None, tile: None, skipped: false }),
+            video: Mutex::new(Video { decoder: None, caps: None, tile: None }),
             voice,
             invalid: AtomicU64::new(0),
         }
@@ -96,27 +92,17 @@ impl Inbound {
     }
 
     /// A packet, on a streaming thread. Whatever it holds, it is handed on, or dropped and counted.
-    pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, mut packet: gst::Buffer) {
+    pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, packet: gst::Buffer) {
         match kind {
             Kind::Video => {
                 let mut video = self.video();
-                let Video { decoder, caps: known, skipped, .. } = &mut *video;
+                let Video { decoder, caps: known, .. } = &mut *video;
                 if let Some(caps) = caps {
                     *known = Some(caps.clone());
                 }
                 let Some(decoder) = decoder else { return };
                 if let Some(caps) = caps {
                     decoder.set_caps(caps);
-                }
-                let now = self.clock.now();
-                if !self.slot.is_seen(now) {
-                    self.slot.skip(now);
-                    *skipped = true;
-                    return;
-                }
-                if std::mem::take(skipped) {
-                    // As after a loss: the depayloader asks for a keyframe and waits for it.
-                    packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
                 }
                 decoder.push(packet);
             }
@@ -143,7 +129,7 @@ impl Inbound {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::decoder::tests::{FRAMES, packets};
+    use super::super::decoder::tests::{self, FRAMES, packets};
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -157,20 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_nobody_looks_at_is_not_decoded_and_comes_back_with_a_keyframe() {
+    fn a_picture_that_nobody_looks_at_is_not_decoded_and_is_there_at_once_when_somebody_does() {
         gst::init().unwrap();
         for codec in [Codec::Vp8, Codec::H264] {
             let clock = RoomClock::start();
-            let inbound = Inbound::new(clock, None);
-            let asked = Arc::new(AtomicU64::new(0));
-            let asks = asked.clone();
-            inbound
-                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, clock, move |event| {
-                    if event == DecoderEvent::WantsKeyframe {
-                        asks.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
-                .unwrap();
+            let inbound = Inbound::new(None);
+            inbound.start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, clock, |_| {}).unwrap();
             let (caps, frames) = packets(codec);
             let push = |frame: usize| {
                 for packet in &frames[frame] {
@@ -178,24 +156,30 @@ mod tests {
                 }
             };
             let slot = inbound.slot();
+            let kept = || inbound.video().decoder.as_ref().map_or(0, tests::kept);
             // The second keyframe is in the middle.
-            let (first, second) = (0..FRAMES / 4, FRAMES / 2..FRAMES);
-            first.clone().for_each(push);
-            wait_for("who is new is decoded at once", || slot.frames() == first.len() as u64);
-
+            let seen = FRAMES / 4;
+            (0..seen).for_each(push);
+            wait_for("who is new is decoded at once", || slot.frames() == seen as u64);
             wait_for("nobody looked for long", || !slot.is_seen(clock.now()));
-            let unseen = clock.now();
-            (FRAMES / 4..FRAMES / 2 - 2).for_each(push);
-            assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "it is known to come");
 
+            let unseen = clock.now();
+            for (until, whole) in [(FRAMES / 2 - 2, FRAMES / 2 - 2 - seen), (FRAMES - 2, FRAMES / 2 - 2)] {
+                let from = if until < FRAMES / 2 { seen } else { FRAMES / 2 - 2 };
+                (from..until).for_each(push);
+                wait_for("it is kept from the last keyframe on", || kept() == whole);
+                assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "{codec}: it is known to come");
+            }
+            assert_eq!(slot.frames(), seen as u64, "{codec}: nobody looks");
+
+            // Without another packet.
             slot.look(clock.now(), DEADLINE);
-            push(FRAMES / 2 - 2);
-            wait_for("the decoder asks for a keyframe", || asked.load(Ordering::Relaxed) == 1);
-            push(FRAMES / 2 - 1);
-            second.clone().for_each(push);
-            wait_for("it is decoded again", || slot.frames() >= (first.len() + second.len()) as u64);
-            assert_eq!(slot.frames(), (first.len() + second.len()) as u64, "{codec}: nothing without its keyframe");
-            assert!(!slot.is_awaited(clock.now()));
+            wait_for("somebody looks", || slot.frames() > seen as u64);
+            let whole = tests::decode(codec, &caps, &frames[..FRAMES - 2]);
+            assert!(tests::newest(slot, clock.now()) == whole.last, "{codec}: it is not the newest");
+            assert_eq!((slot.frames(), kept()), (seen as u64 + 1, 0), "{codec}: and no older one");
+            (FRAMES - 2..FRAMES).for_each(push);
+            wait_for("it goes on", || slot.frames() == seen as u64 + 3);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Media: the only place that knows GStreamer.
 //!
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
-//! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
-//! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
+//! `transport` → `inbound` → `decoder` (behind a `door`) → `picture` → `video_mixer` (with `still`s, copied by `compose`).
+//! At the door, `picture_limit` bounds what comes and `intake` says what is decoded, `kept` for later or dropped, by what
+//! `coded_frame`, `coded_size` and `nal` read of it; `keyframe_requests` says when one is asked for. Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
 //! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
 //! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
@@ -12,22 +13,27 @@ mod addresses;
 pub mod audio_mixer;
 pub mod caller;
 mod clock;
+mod coded_frame;
 mod coded_size;
 mod compose;
 mod connection;
 mod decoder;
+mod door;
 mod goodbye;
 mod graph;
 mod inbound;
 mod insides;
 mod install;
+mod intake;
+mod kept;
 mod keyframe_requests;
+mod nal;
 mod picture;
+mod picture_limit;
 mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
-mod size_limit;
 mod stage;
 mod still;
 mod template;

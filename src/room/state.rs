@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::control::{
-    CloseReason, Codec, Event, Intent, ParticipantView, PictureView, TileView, TrackState, ViewerView, Wanted,
+    CloseReason, Codec, Event, Intent, ParticipantView, PictureView, RefusedPicture, TileView, TrackState, ViewerView,
+    Wanted,
 };
 use crate::id::PeerId;
 use crate::layout::{self, Tile};
@@ -36,6 +37,7 @@ pub(super) struct Member {
     pub(super) audio_live: bool,
     pub(super) video_live: bool,
     pub(super) picture: Option<(u32, u32)>,
+    pub(super) refused: Option<RefusedPicture>,
     /// What it really gets: of its wish only once a keyframe of that has come.
     pub(super) current: Option<RenditionKey>,
 }
@@ -59,6 +61,7 @@ impl Member {
             audio_live: false,
             video_live: false,
             picture: None,
+            refused: None,
             current: None,
         }
     }
@@ -415,6 +418,7 @@ impl RoomState {
                     width,
                     height,
                 }),
+                refused: member.refused.clone(),
                 tile: tile_of(*peer).map(|tile| TileView {
                     x: tile.x,
                     y: tile.y,
@@ -472,6 +476,7 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
         PeerNotice::Connected => member.connected = true,
         PeerNotice::Heard(heard) => member.heard = heard,
         PeerNotice::Picture { width, height } => member.picture = Some((width, height)),
+        PeerNotice::Refused(refused) => member.refused = refused,
         PeerNotice::VideoLive(live) => member.video_live = live,
         PeerNotice::Switched(key) => {
             if let Some(before) = member.current.replace(key.clone()).filter(|before| *before != key) {
