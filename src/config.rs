@@ -33,7 +33,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
-    /// Origins (`https://host`) whose pages may open WebSockets, besides the server's own.
+    /// Origins (`https://host`) of the server and of further pages that may use it; empty believes every `Host`.
     pub origins: Vec<String>,
     /// What requests have to bring (RFC 6750); empty asks nobody.
     pub token: Secret,

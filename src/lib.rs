@@ -6,6 +6,7 @@
 
 pub mod allocator;
 pub mod bots;
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod control;

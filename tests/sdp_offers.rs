@@ -132,7 +132,7 @@ fn real_offers_are_served() {
         assert!(
             offer.media().iter().all(|media| media.direction == Direction::RecvOnly
                 || name.contains("simulcast")
-                || !media.ssrcs.is_empty()),
+                || !media.sources.declared().is_empty()),
             "{name}"
         );
         check(&read(name));

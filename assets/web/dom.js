@@ -1,6 +1,7 @@
 // Small helpers around the document. No framework: the pages are HTML, the modules fill them.
 
 const SVG = 'http://www.w3.org/2000/svg';
+const ICONS = new URL('icons.svg', import.meta.url).pathname;
 
 /** The element with this id. The pages and the modules are shipped together, so it exists. */
 export function byId(id) {
@@ -25,14 +26,14 @@ export function icon(name) {
   svg.setAttribute('class', 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `/assets/icons.svg#${name}`);
+  use.setAttribute('href', `${ICONS}#${name}`);
   svg.append(use);
   return svg;
 }
 
 /** Changes the icon in a button without making a new one. */
 export function setIcon(button, name) {
-  button.querySelector('use').setAttribute('href', `/assets/icons.svg#${name}`);
+  button.querySelector('use').setAttribute('href', `${ICONS}#${name}`);
 }
 
 /** Sets the text only if it changed, so that live regions and selections are left in peace. */

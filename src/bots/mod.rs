@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-pub use crate::media::caller::{Controls, Counts, Frame, Heard, Receive, Relay, host_time};
+pub use crate::media::caller::{Controls, Counts, Frame, Heard, Mischief, Outgoing, Receive, Relay, host_time};
 pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
@@ -89,6 +89,8 @@ pub struct BotConfig {
     pub relay: Option<Relay>,
     /// Offer a fingerprint that is not that of the bot's certificate.
     pub wrong_fingerprint: bool,
+    /// What becomes of the packets that it sends; for tests of how peers may behave.
+    pub mischief: Option<Mischief>,
 }
 
 impl BotConfig {
@@ -114,6 +116,7 @@ impl BotConfig {
             gathering: Duration::from_millis(500),
             relay: None,
             wrong_fingerprint: false,
+            mischief: None,
         }
     }
 
@@ -148,6 +151,7 @@ impl BotConfig {
             relay: self.relay.clone(),
             gathering: self.gathering,
             wrong_fingerprint: self.wrong_fingerprint,
+            mischief: self.mischief.clone(),
         }
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::audio_mixer::{AudioMixer, Listener};
+use super::certificate::Certificate;
 use super::clock::RoomClock;
 use super::decoder::DecoderEvent;
+use super::gate;
 use super::graph::GraphError;
 use super::inbound::Inbound;
 use super::picture::PictureSlot;
@@ -24,6 +26,7 @@ use crate::ladder::LineReport;
 pub struct Plan {
     pub peer: PeerId,
     pub templates: Arc<Templates>,
+    pub certificate: Certificate,
     pub ice: config::Ice,
     pub fit: config::Fit,
     pub clock: RoomClock,
@@ -120,6 +123,7 @@ impl Connection {
         let packets = inbound.clone();
         let transport = Transport::start(
             &plan.templates,
+            &plan.certificate,
             &plan.ice,
             plan.clock,
             &tracks,
@@ -139,7 +143,7 @@ impl Connection {
         let listener = voice
             .clone()
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
-        let answer = transport.answer(&plan.offer.to_webrtcbin())?;
+        let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
             transport.add_candidate(0, &candidate.to_string());
         }
@@ -236,6 +240,11 @@ impl Connection {
         self.transport.sends()
     }
 
+    /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.
+    pub fn picture_has_ended(&self) -> bool {
+        self.transport.has_ended(Kind::Video)
+    }
+
     /// Running time when something was last heard of the peer.
     pub fn heard(&self) -> Duration {
         self.transport.heard()
@@ -258,6 +267,19 @@ fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
 
+/// The offer with the sources that webrtcbin gets to see.
+fn behind_the_gate(offer: &Offer) -> Offer {
+    let mut offer = offer.clone();
+    for kind in [sdp::Kind::Audio, sdp::Kind::Video] {
+        let ssrc = gate::ssrc(match kind {
+            sdp::Kind::Audio => Kind::Audio,
+            sdp::Kind::Video => Kind::Video,
+        });
+        offer.rename_sources(kind, ssrc);
+    }
+    offer
+}
+
 /// The m-lines as they will be agreed, in the offer's order.
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
@@ -269,8 +291,10 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
             sends: media.direction.receives(),
             receives: media.direction.sends(),
             extensions: media.extensions.clone(),
-            // Ours to choose (RFC 3550): not zero, and different for the two m-lines.
-            ssrc: ((peer.bits() >> 33) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
+            // Ours to choose (RFC 3550): not zero, different for the two m-lines, and none of the gate's.
+            ssrc: ((peer.bits() >> 34) as u32) << 1 | u32::try_from(index & 1).unwrap_or(0) | 2,
+            rtx: payload.rtx,
+            sources: media.sources.clone(),
         }
     };
     offer.media().iter().enumerate().map(track).collect()

@@ -12,6 +12,8 @@ use gstreamer::prelude::*;
 
 use super::addresses;
 use super::clock::RoomClock;
+use super::dtls::{self, AfterHandshake};
+use super::gate::Gate;
 use super::receiver_reports::{self, ReceiverReports};
 use super::transport::{Kind, Track, TransportError};
 use crate::config;
@@ -25,6 +27,7 @@ const AUDIO_LATENCY_MS: u32 = 20;
 pub(super) struct Heard {
     millis: AtomicU64,
     settled: AtomicBool,
+    after_handshake: Mutex<AfterHandshake>,
 }
 
 impl Heard {
@@ -42,8 +45,17 @@ impl Heard {
         self.settled.store(true, Ordering::Relaxed);
     }
 
-    fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Relaxed)
+    /// Whether the peer can have sent this, and has a reason to.
+    fn passes(&self, datagram: &gst::BufferRef, now: Duration) -> bool {
+        if !self.settled.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut first = [0; 1];
+        if datagram.copy_to_slice(0, &mut first).is_err() || !dtls::is_dtls(&first) {
+            return true;
+        }
+        let Ok(datagram) = datagram.map_readable() else { return false };
+        self.after_handshake.lock().unwrap_or_else(PoisonError::into_inner).passes(&datagram, now)
     }
 }
 
@@ -82,13 +94,15 @@ pub(super) fn configure_insides(
     tracks: &[Track],
     heard: &Arc<Heard>,
     reports: &Arc<Mutex<ReceiverReports>>,
+    gate: &Arc<Gate>,
 ) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let (heard, reports) = (heard.clone(), reports.clone());
+    let (heard, reports, gate) = (heard.clone(), reports.clone(), gate.clone());
     let receives = tracks.iter().any(|track| track.receives);
     let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
     bin.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
+        gate.guard(element);
         match factory.name().as_str() {
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
@@ -103,41 +117,27 @@ pub(super) fn configure_insides(
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
                 element.set_property("faststart-min-packets", 1u32);
+                // It would give the next packet up for lost when it is not there after as long as the last ones took, and
+                // drop it when it comes: frames of a shared screen, or of a camera in the dark, come when they come.
+                element.set_property("rtx-next-seqnum", false);
                 shorten_audio_wait(element, audio_payload);
             }
             "nicesrc" => {
                 let (Some(pad), heard) = (element.static_pad("src"), heard.clone()) else { return };
                 pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
-                    if heard.is_settled()
-                        && let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
-                        && is_forged_dtls(datagram)
+                    let now = clock.now();
+                    if let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
+                        && !heard.passes(datagram, now)
                     {
                         return gst::PadProbeReturn::Handled;
                     }
-                    heard.note(clock.now());
+                    heard.note(now);
                     gst::PadProbeReturn::Ok
                 });
             }
             _ => {}
         }
     });
-}
-
-/// Whether it is DTLS (RFC 7983) that the peer cannot have sent after the handshake: a record of epoch 0, or one too short
-/// to be encrypted (RFC 6347, section 4.1; 8 bytes of nonce and 16 of tag). Anybody could have made it, and OpenSSL answers
-/// some of them with a fatal alert, at which the real peer ends the call. A handshake that the peer repeats because our
-/// end of it was lost is answered by its last record, which is of epoch 1.
-fn is_forged_dtls(datagram: &gst::BufferRef) -> bool {
-    const HEADER: usize = 13;
-    const SHORTEST: u16 = 8 + 16;
-    let Ok(datagram) = datagram.map_readable() else { return true };
-    match datagram.first() {
-        Some(20..64) => match datagram.first_chunk::<HEADER>() {
-            Some(header) => header[3..5] == [0, 0] || u16::from_be_bytes([header[11], header[12]]) < SHORTEST,
-            None => true,
-        },
-        _ => false,
-    }
 }
 
 /// Lets feedback go when it is needed. By its defaults GStreamer speaks RTCP every 5 s, and a NACK or PLI may only come

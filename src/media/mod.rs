@@ -3,15 +3,17 @@
 //! `template` is the graph as text, `graph` the graph running, `clock` what all graphs of a room count time by. Inbound:
 //! `transport` → `inbound` → `decoder` (behind a `door`) → `picture` → `video_mixer` (with `still`s, copied by `compose`).
 //! At the door, `picture_limit` bounds what comes and `intake` says what is decoded, `kept` for later or dropped, by what
-//! `coded_frame`, `coded_size` and `nal` read of it; `keyframe_requests` says when one is asked for. Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
-//! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their
-//! lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of
-//! a call: what bots and tests join rooms with.
+//! `coded_frame`, `coded_size` and `nal` read of it; `keyframe_requests` says when one is asked for. Outbound:
+//! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
+//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `gate` what stands before its RTP session, `dtls`
+//! what of that may still come after the handshake, `addresses` which of the machine's it uses, `receiver_reports` what
+//! peers say of their lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is
+//! the other end of a call: what bots and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
 pub mod caller;
+mod certificate;
 mod clock;
 mod coded_frame;
 mod coded_size;
@@ -19,6 +21,8 @@ mod compose;
 mod connection;
 mod decoder;
 mod door;
+mod dtls;
+mod gate;
 mod goodbye;
 mod graph;
 mod inbound;
@@ -42,6 +46,7 @@ mod video_mixer;
 mod warm_up;
 
 pub use audio_mixer::{AudioEvent, AudioMixer, AudioMixerError};
+pub use certificate::{Certificate, CertificateError};
 pub use clock::RoomClock;
 pub use connection::{Connection, ConnectionError, ConnectionEvent, Plan};
 pub use graph::{Graph, GraphError, GraphEvent};

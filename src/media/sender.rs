@@ -9,15 +9,16 @@ use gstreamer_app as gst_app;
 
 use super::clock::clock_time;
 use super::rendition::{EncodedFrame, RenditionKey};
+use crate::bucket::TokenBucket;
 use crate::id::PeerId;
 
 /// Bytes that may wait for a peer's transport: a second at 4 Mbit/s. A transport that does not take them loses frames up
 /// to the next keyframe.
 const MAX_QUEUED_BYTES: u64 = 500_000;
 
-/// A peer may ask for this many keyframes at once, and for one more each [`KEYFRAME_REFILL`].
-const KEYFRAME_BURST: u32 = 4;
-const KEYFRAME_REFILL: Duration = Duration::from_secs(2);
+/// A peer may ask for this many keyframes at once, and for so many a second.
+const KEYFRAME_BURST: f64 = 4.0;
+const KEYFRAME_RATE: f64 = 0.5;
 
 /// A keyframe that is waited for is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ pub struct VideoSender {
     peer: PeerId,
     source: gst_app::AppSrc,
     events: Box<dyn Fn(SenderEvent) + Send + Sync>,
+    began: Instant,
     state: Mutex<State>,
     sent: AtomicU64,
     dropped: AtomicU64,
@@ -58,7 +60,7 @@ struct State {
     wants_keyframe: bool,
     last_pts: Option<gst::ClockTime>,
     /// What the peer's own requests may cost.
-    allowance: Allowance,
+    allowance: TokenBucket,
     /// When a keyframe was last asked for on the server's own account.
     asked: Option<Instant>,
 }
@@ -74,28 +76,6 @@ impl State {
     }
 }
 
-/// A token bucket over time.
-#[derive(Debug)]
-struct Allowance {
-    tokens: u32,
-    refilled: Instant,
-}
-
-impl Allowance {
-    fn take(&mut self, now: Instant) -> bool {
-        while self.tokens < KEYFRAME_BURST && now.saturating_duration_since(self.refilled) >= KEYFRAME_REFILL {
-            self.tokens += 1;
-            self.refilled += KEYFRAME_REFILL;
-        }
-        if self.tokens == KEYFRAME_BURST {
-            self.refilled = now;
-        }
-        let granted = self.tokens > 0;
-        self.tokens -= u32::from(granted);
-        granted
-    }
-}
-
 impl VideoSender {
     /// A sender into `source`, closed until [`open`](Self::open).
     pub(super) fn new(
@@ -107,13 +87,14 @@ impl VideoSender {
             peer,
             source,
             events: Box::new(events),
+            began: Instant::now(),
             state: Mutex::new(State {
                 open: false,
                 current: None,
                 awaited: None,
                 wants_keyframe: true,
                 last_pts: None,
-                allowance: Allowance { tokens: KEYFRAME_BURST, refilled: Instant::now() },
+                allowance: TokenBucket::new(KEYFRAME_RATE, KEYFRAME_BURST, Duration::ZERO),
                 asked: None,
             }),
             sent: AtomicU64::new(0),
@@ -161,7 +142,7 @@ impl VideoSender {
     pub(super) fn keyframe_requested(&self) {
         let wanted = {
             let mut state = self.lock();
-            let granted = state.allowance.take(Instant::now());
+            let granted = state.allowance.take(self.began.elapsed()).is_ok();
             state.awaited.clone().or_else(|| state.current.clone()).filter(|_| granted)
         };
         if let Some(key) = wanted {
@@ -359,9 +340,23 @@ mod tests {
 
     #[test]
     fn keyframe_requests_of_a_peer_are_limited() {
+        let (pipeline, source) = running_source();
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = asked.clone();
+        let sender = VideoSender::new(PeerId::from_bits(1), source, move |event| {
+            if matches!(event, SenderEvent::WantsKeyframe(_)) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        sender.open();
+        sender.switch_to(Some(key("high")));
         let start = Instant::now();
-        let mut allowance = Allowance { tokens: KEYFRAME_BURST, refilled: start };
-        let granted = (0..1000u32).filter(|n| allowance.take(start + Duration::from_millis(10) * *n)).count();
-        assert!((8..=9).contains(&granted), "{granted} in 10 s");
+        for _ in 0..1_000 {
+            sender.keyframe_requested();
+        }
+        let allowed = KEYFRAME_BURST + start.elapsed().as_secs_f64() * KEYFRAME_RATE;
+        let granted = asked.load(Ordering::Relaxed) as f64;
+        assert!((KEYFRAME_BURST..=allowed).contains(&granted), "{granted} of 1,000");
+        pipeline.set_state(gst::State::Null).unwrap();
     }
 }

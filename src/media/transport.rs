@@ -15,12 +15,14 @@ use gstreamer_sdp as gst_sdp;
 use gstreamer_video as gst_video;
 use gstreamer_webrtc as gst_webrtc;
 
+use super::certificate::Certificate;
 use super::clock::RoomClock;
+use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
 use super::receiver_reports::ReceiverReports;
-use super::sdp::Extension;
+use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
 use super::template::Templates;
 use crate::config;
@@ -30,10 +32,6 @@ use crate::ladder::LineReport;
 /// How long the negotiation may take, all steps of it. Its computing is a matter of milliseconds, and of seconds where the
 /// machine has far more to do than it can; whoever joins is better answered late than refused.
 const NEGOTIATION_DEADLINE: Duration = Duration::from_secs(7);
-
-/// Inbound RTP streams (SSRCs) that a peer may open; one of each kind is normal, a browser that restarts a track opens
-/// another one.
-const MAX_INBOUND: u32 = 8;
 
 /// The longest wait for a missing packet, in ms: video waits for a retransmission.
 const VIDEO_LATENCY_MS: u32 = 80;
@@ -61,8 +59,19 @@ pub struct Track {
     pub receives: bool,
     /// Our synchronisation source.
     pub ssrc: u32,
+    /// The payload type of retransmissions.
+    pub rtx: Option<u8>,
+    /// The sources that the peer says it sends from.
+    pub sources: Sources,
     /// The header extensions of what the peer sends.
     pub extensions: Vec<Extension>,
+}
+
+impl Track {
+    /// The RTP clock, in Hz.
+    pub(super) fn clock_rate(&self) -> u32 {
+        if self.codec.is_some() { 90_000 } else { 48_000 }
+    }
 }
 
 /// What a transport tells its peer. Sent from GStreamer's threads.
@@ -107,20 +116,22 @@ pub enum TransportError {
 pub struct Transport {
     graph: Graph,
     webrtc: gst::Element,
+    certificate: Certificate,
     video_in: Option<gst_app::AppSrc>,
     audio_in: Option<gst_app::AppSrc>,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    gate: Arc<Gate>,
     /// The peer is who its SDP says: media may pass.
     verified: Arc<AtomicBool>,
     /// When the last datagram came that was not STUN.
     heard: Arc<Heard>,
     reports: Arc<Mutex<ReceiverReports>>,
     inbound: AtomicU32,
-    /// Packets that came before the certificate was verified, or on streams past the limit.
+    /// Packets that came before the certificate was verified.
     refused: AtomicU64,
     /// The video stream's pad, for keyframe requests to the sender.
     video_pad: Mutex<Option<gst::glib::WeakRef<gst::Pad>>>,
@@ -131,6 +142,7 @@ impl Transport {
     /// threads.
     pub fn start(
         templates: &Templates,
+        certificate: &Certificate,
         ice: &config::Ice,
         clock: RoomClock,
         tracks: &[Track],
@@ -148,15 +160,24 @@ impl Transport {
         graph.do_last(goodbye::say);
         let webrtc: gst::Element = graph.element("webrtc")?;
         let sent = tracks.iter().filter(|track| track.sends).map(|track| track.ssrc);
-        let shared = Shared { reports: Arc::new(Mutex::new(ReceiverReports::of(sent))), ..Shared::default() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            gate: Gate::new(clock, tracks),
+            verified: Arc::default(),
+            heard: Arc::default(),
+            reports: Arc::new(Mutex::new(ReceiverReports::of(sent))),
+            inbound: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            video_pad: Mutex::default(),
+        });
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports);
+        certificate.show(&webrtc);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
-        let mut transport = Self { graph, webrtc, video_in: None, audio_in: None, shared };
+        let mut transport =
+            Self { graph, webrtc, certificate: certificate.clone(), video_in: None, audio_in: None, shared };
         transport.receive_into(packets);
         for (mline, track) in (0u32..).zip(tracks) {
             transport.add_track(templates, mline, track, &events)?;
@@ -178,7 +199,8 @@ impl Transport {
             .and_then(|reply| reply.get::<gst_webrtc::WebRTCSessionDescription>("answer").ok())
             .ok_or(TransportError::Webrtc("no answer came"))?;
         self.ask("keep its answer", "set-local-description", Some(&answer), end)?;
-        answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))
+        let answer = answer.sdp().as_text().map_err(|_| TransportError::Webrtc("the answer is not text"))?;
+        Ok(self.certificate.announce(&answer))
     }
 
     /// One request to webrtcbin, which waits for its outcome until `end`.
@@ -244,7 +266,12 @@ impl Transport {
 
     /// Inbound RTP that was not let through.
     pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
+        self.shared.refused.load(Ordering::Relaxed) + self.shared.gate.refused()
+    }
+
+    /// Whether the peer said that it sends nothing of this kind any more (RTCP BYE).
+    pub fn has_ended(&self, kind: Kind) -> bool {
+        self.shared.gate.has_ended(kind)
     }
 
     /// Where the video for this peer goes in, if it is sent any.
@@ -347,6 +374,12 @@ impl Transport {
     }
 }
 
+fn sequence_number(packet: &gst::BufferRef) -> Option<u16> {
+    let mut bytes = [0; 2];
+    packet.copy_to_slice(2, &mut bytes).ok()?;
+    Some(u16::from_be_bytes(bytes))
+}
+
 /// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
 fn caps_of(track: &Track) -> gst::Caps {
     let (media, encoding, clock_rate) = match track.codec {
@@ -403,11 +436,10 @@ fn attach_inbound(
     packets: PacketSink,
 ) -> Result<(), GraphError> {
     let error = |detail: &str| GraphError::Link { graph: "peer".to_owned(), detail: detail.to_owned() };
-    let number = shared.inbound.fetch_add(1, Ordering::Relaxed);
+    shared.inbound.fetch_add(1, Ordering::Relaxed);
     let caps = pad.current_caps().or_else(|| pad.allowed_caps());
     let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|s| s.get::<String>("media").ok());
     let kind = match media.as_deref() {
-        _ if number >= MAX_INBOUND => None,
         Some("audio") => Some(Kind::Audio),
         Some("video") => Some(Kind::Video),
         _ => None,
@@ -431,8 +463,14 @@ fn attach_inbound(
                 if changed.is_some() {
                     last.clone_from(&changed);
                 }
-                if let Some(buffer) = sample.buffer_owned() {
-                    packets(kind, changed.as_ref(), buffer);
+                let packet = sample.buffer_owned();
+                drop(sample);
+                if let Some(mut packet) = packet {
+                    // The gate made one sequence of several sources: what a decoder has of another one is of no use.
+                    if sequence_number(&packet).is_some_and(|sequence| counted.gate.is_fresh(kind, sequence)) {
+                        packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                    }
+                    packets(kind, changed.as_ref(), packet);
                 }
                 Ok(gst::FlowSuccess::Ok)
             })
@@ -463,6 +501,8 @@ mod tests {
             sends: false,
             receives: true,
             ssrc,
+            rtx: None,
+            sources: Sources::default(),
             extensions: Vec::new(),
         };
         let tracks = [track(Kind::Audio, None, 111, 2), track(Kind::Video, Some(Codec::Vp8), 96, 3)];
@@ -470,7 +510,8 @@ mod tests {
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
         let packets: PacketSink = Arc::new(|_, _, _| {});
-        let transport = Transport::start(&templates, &ice, RoomClock::start(), &tracks, packets, |_| {}).unwrap();
+        let (certificate, clock) = (Certificate::make().unwrap(), RoomClock::start());
+        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, packets, |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {

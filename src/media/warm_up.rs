@@ -1,7 +1,6 @@
-//! What the first peers would otherwise wait for, all of them while they negotiate: the process's DTLS certificate. Its RSA
-//! key is 0.1 to 0.5 s of computing, by luck; plugins to load and types to register are another 0.1 s. That is so much
-//! longer where the machine has more to do than it can: at a load of fifteen for each core the key alone takes 5 to 12 s,
-//! longer than anybody who joins can be kept waiting.
+//! What the first peers would otherwise wait for, all of them while they negotiate: plugins to load and types to register,
+//! 0.1 s, and many times that where the machine has more to do than it can. The other part of it, GStreamer's own RSA key,
+//! is made with the process's [`Certificate`](super::certificate::Certificate).
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,11 +12,11 @@ use super::clock::RoomClock;
 use super::graph::{Graph, GraphError};
 use super::template::Templates;
 
-/// Until then the key is there even on a machine that is hardly to be used. Peers that come without it are likely to be
-/// refused, so there is nothing to be gained by less patience.
+/// Until then all is there even on a machine that is hardly to be used. Peers that come earlier are likely to be refused, so
+/// there is nothing to be gained by less patience.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Makes every pipeline once, and an offer that is thrown away: the certificate is in it. Blocks for some tenths of a
+/// Makes every pipeline once, and an offer that is thrown away: a transport is made for it. Blocks for some tenths of a
 /// second, at most for 30 s.
 pub fn warm_up(templates: &Templates) -> Result<(), GraphError> {
     for name in templates.names().map(str::to_owned).collect::<Vec<_>>() {

@@ -194,7 +194,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
             now: self.clock.now(),
             sends: self.connection.sends(),
             heard: self.connection.heard(),
-            pictured: self.connection.picture().last(),
+            pictured: self.connection.picture().last().filter(|_| !self.connection.picture_has_ended()),
             report: self.connection.line_report(),
         };
         for finding in self.line.look(sight) {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
-use crate::media::{Graph, TemplateError, Templates};
+use crate::media::{Certificate, CertificateError, Graph, TemplateError, Templates};
 use task::{RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
@@ -38,6 +38,8 @@ pub enum RoomsError {
     Media(#[from] crate::media::MediaError),
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error(transparent)]
     WarmUp(#[from] crate::media::GraphError),
 }
@@ -62,6 +64,8 @@ pub struct Rooms {
 struct Shared {
     config: Arc<Config>,
     templates: Arc<Templates>,
+    /// What all peers are shown in DTLS.
+    certificate: Certificate,
     /// A std mutex: held while a handle is looked up or put in, never across an await.
     registry: Mutex<Registry>,
 }
@@ -77,8 +81,9 @@ impl Rooms {
     pub fn new(config: Arc<Config>) -> Result<Self, RoomsError> {
         crate::media::init()?;
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
+        let certificate = Certificate::make()?;
         crate::media::warm_up(&templates)?;
-        Ok(Self { shared: Arc::new(Shared { config, templates, registry: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, registry: Mutex::default() }) })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -96,7 +101,7 @@ impl Rooms {
         // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
         for _ in 0..2 {
             let room = self.room_for(&join)?;
-            match reception::receive(&room, &join, offer.clone(), &self.shared.templates, &self.shared.config).await {
+            match reception::receive(&room, &join, offer.clone(), &self.shared).await {
                 Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
                 Err(reception::NotReceived::Refused(refusal)) => return Err(refusal),
                 Ok(joined) => return Ok(joined),

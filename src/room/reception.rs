@@ -1,15 +1,12 @@
 //! How a peer gets in: its offer is read, its place is taken, its connection is made, it is handed to the room.
 
-use std::sync::Arc;
-
-use super::Joined;
 use super::state::{Member, NotAdmitted};
 use super::task::{Mail, RoomHandle, RoomStopped};
-use crate::config::Config;
+use super::{Joined, Shared};
 use crate::control::{CloseReason, Codec, Intent, Join, Refusal};
 use crate::id::PeerId;
 use crate::media::sdp::{Offer, Role, SdpError};
-use crate::media::{Connection, ConnectionError, Plan, Templates};
+use crate::media::{Connection, ConnectionError, Plan};
 use crate::peer::{OpenError, Opening, Peer, PeerNotice};
 
 /// Why a peer is not in.
@@ -44,8 +41,7 @@ pub(super) async fn receive(
     room: &RoomHandle,
     join: &Join,
     mut offer: Offer,
-    templates: &Arc<Templates>,
-    config: &Arc<Config>,
+    house: &Shared,
 ) -> Result<Joined, NotReceived> {
     let peer = PeerId::from_bits(rand::random());
     let mut member = Member::new(join.name.clone(), join.intent, join.rendition.clone());
@@ -66,14 +62,15 @@ pub(super) async fn receive(
     let opening = Opening {
         plan: Plan {
             peer,
-            templates: templates.clone(),
-            ice: config.ice.clone(),
-            fit: config.video.fit,
+            templates: house.templates.clone(),
+            certificate: house.certificate.clone(),
+            ice: house.config.ice.clone(),
+            fit: house.config.video.fit,
             clock: place.clock,
             offer,
         },
         trickle: join.trickle,
-        rungs: config.renditions.len(),
+        rungs: house.config.renditions.len(),
         notices: move |notice| mail.post(Mail::Notice(peer, notice)),
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);

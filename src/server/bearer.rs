@@ -1,7 +1,9 @@
 //! Bearer tokens (RFC 6750): the one place that decides who may ask at all, before a handler or the body is looked at.
 //!
 //! Open to everybody are only the pages with what they load, the probes of whoever runs the server, and `OPTIONS`: it says
-//! which methods there are, and a preflight can bring no token. Whatever else comes to be needs the token by itself.
+//! which methods there are (and more to who has the token), and a preflight can bring no token. Whatever else comes to be needs the token by itself.
+
+use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 use warp::Filter;
@@ -11,9 +13,8 @@ use warp::http::{HeaderMap, Method};
 use warp::path::FullPath;
 use warp::reply::Response;
 
-use super::cors;
 use super::problem::Problem;
-use super::request::{parameter, query};
+use super::request::{first_segment, parameter, query};
 use crate::config::Secret;
 
 /// A SHA-256.
@@ -22,6 +23,17 @@ type Hash = [u8; 32];
 /// RFC 6750, section 3: what a request without a token is told, and one with a wrong token.
 const CHALLENGE: &str = "Bearer realm=\"tessera\"";
 const CHALLENGE_INVALID: &str = "Bearer realm=\"tessera\", error=\"invalid_token\"";
+
+/// Says so in the log if everybody who reaches the server may use it, and not only this machine does.
+pub fn warn_if_open(address: SocketAddr, token: &Secret) {
+    if token.is_empty() && !address.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            %address,
+            "server.token is not set: whoever reaches this address may join, and put people out; and pages of any site may \
+             through the browser of such a person, unless server.origins names the sites"
+        );
+    }
+}
 
 /// Answers the requests that must not go on, and passes over all others; without a token over all.
 pub fn refusals(token: &Secret) -> BoxedFilter<(Response,)> {
@@ -33,10 +45,14 @@ pub fn refusals(token: &Secret) -> BoxedFilter<(Response,)> {
         .and_then(move |method: Method, path: FullPath, headers: HeaderMap, query: String| {
             let path = path.as_str();
             let refusal = expected.and_then(|expected| refusal(&expected, &method, path, &headers, &query));
-            let answer = refusal.map(|problem| answer(first_segment(path), problem));
-            std::future::ready(answer.ok_or_else(warp::reject::not_found))
+            std::future::ready(refusal.map(Problem::into_response).ok_or_else(warp::reject::not_found))
         })
         .boxed()
+}
+
+/// Whether a request that is answered without a token, too, has brought it, or none is asked for.
+pub fn is_entitled(token: &Secret, headers: &HeaderMap) -> bool {
+    token.is_empty() || given("", headers, "").is_some_and(|given| digest(given) == digest(token.reveal()))
 }
 
 /// Why this request must not go on, if so. `expected` is the token's digest.
@@ -53,11 +69,6 @@ fn refusal(expected: &Hash, method: &Method, path: &str, headers: &HeaderMap, qu
     }
 }
 
-/// Segments are compared as they were sent, as the routes do it: what is encoded needlessly is found by neither.
-fn first_segment(path: &str) -> &str {
-    path.split('/').nth(1).unwrap_or_default()
-}
-
 fn is_open(segment: &str) -> bool {
     matches!(segment, "" | "r" | "watch" | "assets" | "healthz" | "readyz")
 }
@@ -72,12 +83,6 @@ fn given(segment: &str, headers: &HeaderMap, query: &str) -> Option<Vec<u8>> {
     // The scheme's case does not matter (RFC 9110, section 11.1).
     let (scheme, token) = credentials.as_bytes().split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().to_vec())
-}
-
-/// As the resource's own answers: those of WHIP and WHEP are for pages of any site.
-fn answer(segment: &str, problem: Problem) -> Response {
-    let response = problem.into_response();
-    if matches!(segment, "whip" | "whep" | "session") { cors::expose(response) } else { response }
 }
 
 fn digest(token: impl AsRef<[u8]>) -> Hash {
@@ -117,6 +122,16 @@ mod tests {
         for wrong in ["", "north", "Bearer", "Bearer ", "Bearer nort", "Bearer northh", "Bearer NORTH", "Basic north"] {
             assert!(refused("north", Method::GET, "/api/rooms", Some(wrong)), "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_brings_the_token_unasked_is_entitled() {
+        let entitled = |token: &str, given: Option<&str>| {
+            let header = given.map(|given| (AUTHORIZATION, HeaderValue::try_from(given).unwrap()));
+            is_entitled(&token.into(), &header.into_iter().collect())
+        };
+        assert!(entitled("north", Some("Bearer north")) && entitled("", None) && entitled("", Some("Bearer x")));
+        assert!(!entitled("north", None) && !entitled("north", Some("Bearer south")));
     }
 
     #[test]

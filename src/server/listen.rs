@@ -16,9 +16,12 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
+use super::cors;
+use super::host;
 use super::metrics::Metrics;
 use super::observe;
 use super::unread;
+use crate::config::Config;
 
 /// Connections at once; further ones wait in the kernel's queue. WebSockets are counted on their own.
 const MAX_CONNECTIONS: usize = 4096;
@@ -36,6 +39,7 @@ pub async fn serve(
     listener: TcpListener,
     routes: BoxedFilter<(Response,)>,
     metrics: Metrics,
+    config: Arc<Config>,
     until: impl Future<Output = ()>,
 ) {
     let service = TowerToHyperService::new(warp::service(routes.boxed()));
@@ -56,12 +60,17 @@ pub async fn serve(
             let _ = stream.set_nodelay(true);
             // RFC 5482. Linux also counts a client that acknowledges but takes nothing (its window is zero).
             let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STALL_DEADLINE));
-            let (service, metrics) = (service.clone(), metrics.clone());
+            let (service, metrics, config) = (service.clone(), metrics.clone(), Arc::clone(&config));
             let handle = service_fn(move |request: hyper::Request<Incoming>| {
-                let (service, metrics) = (service.clone(), metrics.clone());
+                let (service, metrics, config) = (service.clone(), metrics.clone(), Arc::clone(&config));
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                 async move {
-                    let answer = unread::settled(request, |request| service.call(request));
+                    let answer = unread::settled(request, async |mut request| {
+                        match host::settle(&mut request, &config.server.origins) {
+                            Ok(()) => service.call(request).await,
+                            Err(problem) => Ok(cors::expose(request.uri().path(), problem.into_response())),
+                        }
+                    });
                     observe::observed(metrics, method, &path, answer).await
                 }
             });

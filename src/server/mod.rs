@@ -3,10 +3,13 @@
 
 mod api;
 mod app;
+mod assets;
 mod bearer;
+mod coding;
 mod conversation;
 mod cors;
 mod endpoint;
+mod host;
 mod limit;
 mod listen;
 mod metrics;
@@ -28,12 +31,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use warp::Filter;
 use warp::filters::BoxedFilter;
+use warp::http::Method;
+use warp::path::FullPath;
 use warp::reply::Response;
 
 use crate::config::Config;
 use crate::room::Rooms;
 use app::App;
 use problem::{Kind, Problem};
+use request::{Request, request};
 
 /// How long the rooms get to tell their peers and to end. With [`SOCKETS_DEADLINE`] and the listener's own it stays under
 /// the 5 s in which the process is to end.
@@ -43,6 +49,9 @@ const SOCKETS_DEADLINE: Duration = Duration::from_millis(400);
 
 /// Serves until `shutdown` is ready; then refuses newcomers, ends the rooms, and returns within 5 s.
 pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutdown: impl Future<Output = ()>) {
+    if let Ok(address) = listener.local_addr() {
+        bearer::warn_if_open(address, &config.server.token);
+    }
     let app = App::new(config, rooms);
     let stopped = async {
         shutdown.await;
@@ -55,15 +64,13 @@ pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutd
             tracing::warn!("WebSockets were cut off");
         }
     };
-    listen::serve(listener, routes(&app), app.metrics.clone(), stopped).await;
+    listen::serve(listener, routes(&app), app.metrics.clone(), Arc::clone(&app.config), stopped).await;
 }
 
 /// Everything that the server answers to. Filters only look at the path; methods are the handlers' business.
 fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
-    let nothing = warp::path::full().map(|path: warp::path::FullPath| {
-        Problem::new(Kind::NotFound, format!("nothing is at {}", path.as_str())).into_response()
-    });
-    bearer::refusals(&app.config.server.token)
+    let nothing = warp::path::full().and(request()).map(|path: FullPath, request| nothing(path.as_str(), &request));
+    let answer = bearer::refusals(&app.config.server.token)
         .or(endpoint::routes(app))
         .unify()
         .or(session::routes(app))
@@ -77,6 +84,16 @@ fn routes(app: &Arc<App>) -> BoxedFilter<(Response,)> {
         .or(pages::routes())
         .unify()
         .or(nothing)
-        .unify()
-        .boxed()
+        .unify();
+    warp::path::full().and(answer).map(|path: FullPath, response| cors::expose(path.as_str(), response)).boxed()
+}
+
+/// Where nothing is. A preflight is told that it may look: only then can a page read that there is nothing.
+fn nothing(path: &str, request: &Request) -> Response {
+    // RFC 9110, section 9.3.7: the server as a whole.
+    let is_server = path == "*" && request.method == Method::OPTIONS;
+    if is_server || cors::is_for_any_page(path) && cors::is_preflight(request) {
+        return cors::options("DELETE, GET, HEAD, OPTIONS, PATCH, POST");
+    }
+    Problem::new(Kind::NotFound, format!("nothing is at {path}")).into_response()
 }

@@ -1,6 +1,10 @@
-//! Which pages may open a WebSocket. Browsers let any page do so with any server that they reach, also with one that only
-//! listens on their own machine, and ask for no leave; the server has to look at the `Origin` itself (RFC 6455, section
-//! 10.2). Programs that are no browsers send none.
+//! Which pages may use this server. Browsers let any page open a WebSocket to any server that they reach, also to one that
+//! only listens on their own machine, and ask for no leave; the server has to look at the `Origin` itself (RFC 6455,
+//! section 10.2). Programs that are no browsers send none.
+//!
+//! WHIP and WHEP are for pages of any site, which RFC 9725 is made for: that a foreign page may publish through its
+//! visitor's browser is the choice of who runs a server without a token. Whoever names `server.origins` makes another one,
+//! and then the pages are bounded there, too.
 
 use url::Url;
 use warp::http::HeaderMap;
@@ -21,6 +25,11 @@ pub fn check(headers: &HeaderMap, further: &[String]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Kind::ForeignOrigin, "the page is of another site, and server.origins does not name that"))
+}
+
+/// The same for WHIP and WHEP: any page, until origins are named.
+pub fn check_if_named(headers: &HeaderMap, further: &[String]) -> Result<(), Problem> {
+    if further.is_empty() { Ok(()) } else { check(headers, further) }
 }
 
 /// Whether a page of this origin came from the `Host`. The scheme is not the server's to know: a proxy may have taken the
@@ -77,6 +86,17 @@ mod tests {
         assert!(allowed("127.0.0.1:8080", "https://MEET.example.org:443"));
         assert!(allowed("127.0.0.1:8080", "http://[::1]:3000"));
         assert!(!allowed("127.0.0.1:8080", "http://meet.example.org"));
+    }
+
+    #[test]
+    fn without_names_any_page_may_publish_and_watch() {
+        let page: HeaderMap = [(HOST, "127.0.0.1:8080"), (ORIGIN, "https://player.example")]
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .into_iter()
+            .collect();
+        assert!(check_if_named(&page, &[]).is_ok());
+        assert!(check_if_named(&page, &["https://player.example".to_owned()]).is_ok());
+        assert!(check_if_named(&page, &["https://meet.example.org".to_owned()]).is_err());
     }
 
     #[test]

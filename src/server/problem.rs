@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 use warp::http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
 };
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
@@ -23,6 +24,7 @@ pub enum Kind {
     NoPeer,
     NoRendition,
     NoSession,
+    InvalidHost,
     InvalidRoomName,
     MalformedSdp,
     MalformedFragment,
@@ -33,13 +35,16 @@ pub enum Kind {
     Unauthorized,
     ForeignOrigin,
     MethodNotAllowed,
+    NotAcceptable,
     BodyTimeout,
     NothingLive,
     PreconditionFailed,
+    Misdirected,
     TooLarge,
     UnsupportedMediaType,
     UnsupportedSdp,
     RestartUnsupported,
+    ForeignCredentials,
     UpgradeRequired,
     RateLimited,
     Full,
@@ -56,6 +61,9 @@ impl Kind {
             Self::NoPeer => ("no-peer", StatusCode::NOT_FOUND, "There is no such participant or viewer"),
             Self::NoRendition => ("no-rendition", StatusCode::NOT_FOUND, "There is no such rendition"),
             Self::NoSession => ("no-session", StatusCode::NOT_FOUND, "There is no such session, or it has ended"),
+            Self::InvalidHost => {
+                ("invalid-host", StatusCode::BAD_REQUEST, "The request does not say for which host it is")
+            }
             Self::InvalidRoomName => ("invalid-room-name", StatusCode::BAD_REQUEST, "That cannot be a room's name"),
             Self::MalformedSdp => ("malformed-sdp", StatusCode::BAD_REQUEST, "The offer is not a session description"),
             Self::MalformedFragment => {
@@ -68,11 +76,15 @@ impl Kind {
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "Not without the server's token"),
             Self::ForeignOrigin => ("foreign-origin", StatusCode::FORBIDDEN, "Not for pages of other sites"),
             Self::MethodNotAllowed => ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Not with this method"),
+            Self::NotAcceptable => {
+                ("not-acceptable", StatusCode::NOT_ACCEPTABLE, "There is no form of it that is accepted")
+            }
             Self::BodyTimeout => ("body-timeout", StatusCode::REQUEST_TIMEOUT, "The body did not come in time"),
             Self::NothingLive => ("nothing-live", StatusCode::CONFLICT, "Nothing is live in the room"),
             Self::PreconditionFailed => {
                 ("precondition-failed", StatusCode::PRECONDITION_FAILED, "No such ICE session any more")
             }
+            Self::Misdirected => ("misdirected", StatusCode::MISDIRECTED_REQUEST, "Not a host of this server"),
             Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "More bytes than are accepted"),
             Self::UnsupportedMediaType => {
                 ("unsupported-media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not this type of content")
@@ -80,6 +92,9 @@ impl Kind {
             Self::UnsupportedSdp => ("unsupported-sdp", StatusCode::UNPROCESSABLE_ENTITY, "The offer cannot be served"),
             Self::RestartUnsupported => {
                 ("ice-restart-unsupported", StatusCode::UNPROCESSABLE_ENTITY, "ICE cannot be restarted here")
+            }
+            Self::ForeignCredentials => {
+                ("foreign-ice-credentials", StatusCode::UNPROCESSABLE_ENTITY, "Not this session's ICE credentials")
             }
             Self::UpgradeRequired => ("upgrade-required", StatusCode::UPGRADE_REQUIRED, "This is a WebSocket"),
             Self::RateLimited => ("rate-limited", StatusCode::TOO_MANY_REQUESTS, "Too many in a short time"),
@@ -175,6 +190,8 @@ impl Problem {
         if self.kind == Kind::UpgradeRequired {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            // RFC 6455, section 4.4: the versions that there are.
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         response
     }

@@ -93,6 +93,12 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// A header that is a list, which may be spread over several lines (RFC 9110, section 5.3).
+    pub fn list(&self, name: &HeaderName) -> Option<String> {
+        let lines: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!lines.is_empty()).then(|| lines.join(","))
+    }
+
     /// `?name=`, as others will see it.
     pub fn name(&self) -> String {
         clean_name(&self.parameter("name").unwrap_or_default())
@@ -116,6 +122,11 @@ impl Request {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         Ok(response)
     }
+}
+
+/// The first segment of a path. Compared as it was sent, as the routes do it: what is encoded needlessly is found by neither.
+pub fn first_segment(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
 }
 
 /// An answer without a body.

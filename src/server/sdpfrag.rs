@@ -12,8 +12,9 @@ const MAX_LINE: usize = 1024;
 /// The ICE side of a peer, or an addition to it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which ICE session it belongs to, if it says so.
+    /// Which ICE session it belongs to, as far as it says so.
     pub ufrag: Option<String>,
+    pub pwd: Option<String>,
     /// `candidate:…` values, in their order.
     pub candidates: Vec<String>,
     /// No more will come.
@@ -26,6 +27,32 @@ impl fmt::Debug for Fragment {
         let candidates = self.candidates.len();
         f.debug_struct("Fragment").field("candidates", &candidates).finish_non_exhaustive()
     }
+}
+
+/// What an ICE session is known by (RFC 8839, section 5.4), of one m-line or of a whole description.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    ufrag: String,
+    pwd: String,
+}
+
+/// With the password anybody could answer the peer's connectivity checks.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// Which ICE session a fragment is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belonging {
+    /// The one that is asked about.
+    This,
+    /// One with another `ice-ufrag`, as a restart brings.
+    Another,
+    /// None that can be: a session's `ice-ufrag` or `ice-pwd` beside another's (RFC 8839, section 4.4.1.1.1: a restart
+    /// changes both).
+    Neither,
 }
 
 /// Why a text is not a fragment.
@@ -60,6 +87,20 @@ impl Fragment {
         Ok(fragment)
     }
 
+    /// Whether it is of the session that has these credentials. What it does not say is no contradiction.
+    pub fn belongs_to(&self, session: &[Credentials]) -> Belonging {
+        let is_ufrag = |own: &&Credentials| self.ufrag.as_ref().is_none_or(|ufrag| *ufrag == own.ufrag);
+        let is_pwd = |own: &&Credentials| self.pwd.as_ref().is_none_or(|pwd| *pwd == own.pwd);
+        let same: Vec<&Credentials> = session.iter().filter(is_ufrag).collect();
+        if same.is_empty() {
+            Belonging::Another
+        } else if same.iter().any(is_pwd) {
+            Belonging::This
+        } else {
+            Belonging::Neither
+        }
+    }
+
     fn add(&mut self, number: usize, line: &str) -> Result<(), MalformedFragment> {
         if line.len() > MAX_LINE {
             return Err(MalformedFragment::LongLine(number));
@@ -82,7 +123,14 @@ impl Fragment {
                     return Err(MalformedFragment::DifferentCredentials);
                 }
             }
-            Some(("ice-pwd", pwd)) if !is_ice(pwd, 22) => return Err(MalformedFragment::InvalidCredentials(number)),
+            Some(("ice-pwd", pwd)) => {
+                if !is_ice(pwd, 22) {
+                    return Err(MalformedFragment::InvalidCredentials(number));
+                }
+                if *self.pwd.get_or_insert_with(|| pwd.to_owned()) != pwd {
+                    return Err(MalformedFragment::DifferentCredentials);
+                }
+            }
             Some(("candidate", _)) => {
                 if self.candidates.len() == MAX_CANDIDATES {
                     return Err(MalformedFragment::ManyCandidates);
@@ -95,15 +143,31 @@ impl Fragment {
     }
 }
 
-/// The `ice-ufrag`s of a whole session description: which ICE sessions a later fragment may belong to.
-pub fn ufrags(sdp: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    for ufrag in sdp.lines().filter_map(|line| line.trim_end().strip_prefix("a=ice-ufrag:")) {
-        if is_ice(ufrag, 4) && !all.iter().any(|known| known == ufrag) {
-            all.push(ufrag.to_owned());
+impl Credentials {
+    /// Those of a whole session description, each once: with which ones a later fragment may come. What an m-line does not
+    /// say is as the session says it.
+    pub fn of(sdp: &str) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut session = (None, None);
+        // An `m=` begins a line, and so each section but the first.
+        for (index, section) in sdp.split("\nm=").enumerate() {
+            let value = |name, min| {
+                let mut values = section.lines().filter_map(|line| line.trim_end().strip_prefix(name));
+                values.find(|value| is_ice(value, min))
+            };
+            let own = (value("a=ice-ufrag:", 4).or(session.0), value("a=ice-pwd:", 22).or(session.1));
+            if index == 0 {
+                session = own;
+            }
+            if let (Some(ufrag), Some(pwd)) = own {
+                let own = Self { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() };
+                if !all.contains(&own) {
+                    all.push(own);
+                }
+            }
         }
+        all
     }
-    all
 }
 
 /// RFC 8839, section 5.4: at least `min` and at most 256 of `ALPHA / DIGIT / "+" / "/"`. Real peers also use `-` and `_`.
@@ -139,6 +203,7 @@ mod tests {
     #[test]
     fn what_is_not_a_fragment_is_refused() {
         let many = "a=candidate:1 1 udp 1 192.0.2.1 1 typ host\n".repeat(MAX_CANDIDATES + 1);
+        let two_pwds = format!("a=ice-pwd:{}\r\na=ice-pwd:{}", "1".repeat(22), "2".repeat(22));
         let cases = [
             ("", MalformedFragment::Empty),
             ("a=mid:0\r\n", MalformedFragment::Empty),
@@ -148,6 +213,7 @@ mod tests {
             ("a=ice-ufrag:x", MalformedFragment::InvalidCredentials(1)),
             ("a=ice-ufrag:abcd\r\na=ice-pwd:short", MalformedFragment::InvalidCredentials(2)),
             ("a=ice-ufrag:abcd\r\na=ice-ufrag:efgh", MalformedFragment::DifferentCredentials),
+            (two_pwds.as_str(), MalformedFragment::DifferentCredentials),
             (many.as_str(), MalformedFragment::ManyCandidates),
         ];
         for (text, error) in cases {
@@ -158,10 +224,55 @@ mod tests {
         assert_eq!(Fragment::parse(long.as_bytes()), Err(MalformedFragment::LongLine(1)));
     }
 
+    /// Credentials with short names: `abcd` and twenty-two `1`s.
+    fn ice(ufrag: &str, pwd: char) -> Credentials {
+        Credentials { ufrag: ufrag.to_owned(), pwd: pwd.to_string().repeat(22) }
+    }
+
     #[test]
     fn an_offers_ice_sessions_are_named_once() {
-        let offer = "v=0\r\nm=audio\r\na=ice-ufrag:abcd\r\nm=video\r\na=ice-ufrag:abcd\r\na=ice-ufrag:efgh\r\n";
-        assert_eq!(ufrags(offer), ["abcd", "efgh"]);
+        let lines = |own: Credentials| format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", own.ufrag, own.pwd);
+        let (one, two) = (lines(ice("abcd", '1')), lines(ice("efgh", '2')));
+        let offer = |session: &str, audio: &str, video: &str| {
+            Credentials::of(&format!("v=0\r\n{session}m=audio 9\r\n{audio}m=video 9\r\n{video}"))
+        };
+        assert_eq!(offer("", &one, &one), [ice("abcd", '1')]);
+        assert_eq!(offer("", &one, &two), [ice("abcd", '1'), ice("efgh", '2')]);
+        assert_eq!(offer(&one, "", ""), [ice("abcd", '1')]);
+        assert_eq!(offer(&one, "", &two), [ice("abcd", '1'), ice("efgh", '2')]);
+        assert_eq!(offer(&one, "", "a=ice-ufrag:efgh\r\n"), [ice("abcd", '1'), ice("efgh", '1')]);
+        assert_eq!(offer("", "a=ice-ufrag:abcd\r\n", ""), []);
+        assert_eq!(Credentials::of(""), []);
+    }
+
+    #[test]
+    fn a_fragment_is_of_the_session_whose_credentials_it_has() {
+        let session = [ice("abcd", '1'), ice("efgh", '2')];
+        let of = |ufrag: Option<&str>, pwd: Option<char>| {
+            let fragment = Fragment {
+                ufrag: ufrag.map(str::to_owned),
+                pwd: pwd.map(|pwd| pwd.to_string().repeat(22)),
+                end_of_candidates: true,
+                ..Fragment::default()
+            };
+            fragment.belongs_to(&session)
+        };
+        for (ufrag, pwd, belonging) in [
+            (None, None, Belonging::This),
+            (Some("abcd"), None, Belonging::This),
+            (Some("abcd"), Some('1'), Belonging::This),
+            (Some("efgh"), Some('2'), Belonging::This),
+            (None, Some('2'), Belonging::This),
+            (Some("ijkl"), Some('3'), Belonging::Another),
+            (Some("ijkl"), Some('1'), Belonging::Another),
+            (Some("ijkl"), None, Belonging::Another),
+            (Some("abcd"), Some('3'), Belonging::Neither),
+            (Some("abcd"), Some('2'), Belonging::Neither),
+            (None, Some('3'), Belonging::Neither),
+        ] {
+            assert_eq!(of(ufrag, pwd), belonging, "{ufrag:?} {pwd:?}");
+        }
+        assert!(!format!("{session:?}").contains("1111"));
     }
 
     proptest! {
@@ -186,7 +297,7 @@ mod tests {
             if end {
                 text += "a=end-of-candidates\r\n";
             }
-            let expected = Fragment { ufrag: None, candidates, end_of_candidates: end };
+            let expected = Fragment { candidates, end_of_candidates: end, ..Fragment::default() };
             prop_assert_eq!(Fragment::parse(text.as_bytes()), Ok(expected));
         }
     }

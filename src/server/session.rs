@@ -16,9 +16,10 @@ use super::app::{App, with};
 use super::cors;
 use super::limit::retry_after;
 use super::observe;
+use super::origin;
 use super::problem::{Kind, Problem};
 use super::request::{Request, empty, request};
-use super::sdpfrag::Fragment;
+use super::sdpfrag::{Belonging, Fragment};
 use super::sessions::{Owned, SessionId};
 use crate::control::{Candidate, Command};
 
@@ -38,13 +39,16 @@ async fn answer(segment: String, app: Arc<App>, request: Request) -> Response {
     if matches!(response.status(), StatusCode::OK | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
         response.headers_mut().insert(cors::ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT_TYPE));
     }
-    cors::expose(response)
+    response
 }
 
 async fn handle(id: &SessionId, app: &App, request: Request) -> Result<Response, Problem> {
+    // A preflight must not tell whether there is a session.
+    if request.method == Method::OPTIONS {
+        return Ok(cors::options(ALLOW));
+    }
+    origin::check_if_named(&request.headers, &app.config.server.origins)?;
     match request.method {
-        // A preflight must not tell whether there is a session.
-        Method::OPTIONS => Ok(cors::options(ALLOW)),
         Method::PATCH => patch(id, app, request).await,
         Method::DELETE => delete(id, app).await,
         Method::GET | Method::HEAD => find(id, app).map(|_| empty(StatusCode::NO_CONTENT)),
@@ -61,9 +65,16 @@ async fn patch(id: &SessionId, app: &App, request: Request) -> Result<Response, 
     let body = request.body(FRAGMENT_TYPE, MAX_FRAGMENT).await?;
     let fragment = Fragment::parse(&body).map_err(|error| Problem::new(Kind::MalformedFragment, error.to_string()))?;
     // RFC 9110, section 13.2.1: a precondition only counts where the request would have succeeded without it.
-    if fragment.ufrag.as_ref().is_some_and(|ufrag| !owned.ufrags.contains(ufrag)) {
-        let detail = "the fragment is of another ICE session, and ICE restarts are not supported";
-        return Err(Problem::new(Kind::RestartUnsupported, detail));
+    match fragment.belongs_to(&owned.ice) {
+        Belonging::This => {}
+        Belonging::Another => {
+            let detail = "the fragment is of another ICE session, and ICE restarts are not supported";
+            return Err(Problem::new(Kind::RestartUnsupported, detail));
+        }
+        Belonging::Neither => {
+            let detail = "the fragment has the ice-ufrag of this session with another ice-pwd; a restart changes both";
+            return Err(Problem::new(Kind::ForeignCredentials, detail));
+        }
     }
     if condition.is_some_and(|condition| condition.trim() != "*") {
         return Err(Problem::new(Kind::PreconditionFailed, "this session has no entity tag"));
@@ -122,7 +133,7 @@ mod tests {
         let app = App::new(Arc::default(), Rooms::new(Arc::default()).unwrap());
         app.rooms.add_hanging("hangs".parse().unwrap());
         for (room, problem, stays) in [("hangs", Kind::Failed, true), ("over", Kind::NoSession, false)] {
-            let owned = Owned { room: room.parse().unwrap(), peer: PeerId::from_bits(7), ufrags: Vec::new() };
+            let owned = Owned { room: room.parse().unwrap(), peer: PeerId::from_bits(7), ice: Vec::new() };
             let id = app.sessions.add(owned);
             assert_eq!(delete(&id, &app).await.unwrap_err().kind(), problem);
             assert_eq!(app.sessions.get(&id).is_some(), stays, "{room}");

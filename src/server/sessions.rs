@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::limit::TokenBucket;
+use super::sdpfrag::Credentials;
 use crate::id::{PeerId, RoomId};
 
 /// PATCHes of one session a second, and at once: a peer trickles a handful of candidates, then none.
@@ -45,8 +46,8 @@ impl fmt::Debug for SessionId {
 pub struct Owned {
     pub room: RoomId,
     pub peer: PeerId,
-    /// The `ice-ufrag`s of its offer: a fragment with another one asks for an ICE restart.
-    pub ufrags: Vec<String>,
+    /// The ICE credentials of its offer: a fragment with others asks for an ICE restart.
+    pub ice: Vec<Credentials>,
 }
 
 #[derive(Debug)]
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     fn owned() -> Owned {
-        Owned { room: "demo".parse().unwrap(), peer: PeerId::from_bits(7), ufrags: vec!["abcd".into()] }
+        Owned { room: "demo".parse().unwrap(), peer: PeerId::from_bits(7), ice: Vec::new() }
     }
 
     #[test]

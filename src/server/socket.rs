@@ -48,7 +48,9 @@ fn open(segment: &str, ws: Option<Ws>, app: Arc<App>, request: &Request) -> Resu
     observe::room(&room);
     let Some(ws) = ws else {
         return match request.method {
-            Method::GET => Err(Problem::new(Kind::UpgradeRequired, "only a WebSocket handshake is answered here")),
+            Method::GET => {
+                Err(Problem::new(Kind::UpgradeRequired, "only a WebSocket handshake of version 13 is answered here"))
+            }
             _ => request.other_method("GET, OPTIONS"),
         };
     };

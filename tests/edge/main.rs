@@ -13,6 +13,7 @@ mod limits;
 mod line;
 mod loss;
 mod network;
+mod packets;
 mod pixels;
 mod process;
 #[path = "../support/program.rs"]

@@ -7,6 +7,7 @@ mod connections;
 mod endpoints;
 #[path = "../support/eventually.rs"]
 mod eventually;
+mod hosts;
 mod pages;
 mod process;
 #[path = "../support/program.rs"]

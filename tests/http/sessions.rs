@@ -71,6 +71,17 @@ fn a_patch_that_cannot_be_done_changes_nothing() {
     {
         patch(condition, &restart).is_problem(422, "ice-restart-unsupported");
     }
+    let (ufrag, pwd) = ("a=ice-ufrag:EsAw\r\n", "a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n");
+    let other_pwd = "a=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\n";
+    for foreign in [FRAGMENT.replace(pwd, other_pwd), FRAGMENT.replace(ufrag, "").replace(pwd, other_pwd)] {
+        for condition in [&[FRAGMENT_TYPE][..], &[FRAGMENT_TYPE, ("if-match", "*")]] {
+            patch(condition, &foreign).is_problem(422, "foreign-ice-credentials");
+        }
+    }
+    patch(&[FRAGMENT_TYPE], &format!("{FRAGMENT}{other_pwd}")).is_problem(400, "malformed-fragment");
+    for own in [FRAGMENT.replace(pwd, ""), FRAGMENT.replace(ufrag, "").replace(pwd, "")] {
+        assert_eq!(patch(&[FRAGMENT_TYPE], &own).status, 204, "{own}");
+    }
     let still = patch(&[FRAGMENT_TYPE], FRAGMENT);
     assert_eq!(still.status, 204);
 }

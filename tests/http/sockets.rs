@@ -245,12 +245,28 @@ async fn pages_of_other_sites_get_no_socket() {
     }
 }
 
+/// RFC 6455, section 4.4.
+#[test]
+fn other_versions_of_the_protocol_are_told_which_there_is() {
+    let program = Program::start(&[]);
+    let mut handshake =
+        vec![("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+    for version in [None, Some("8"), Some("14"), Some("13, 8")] {
+        handshake.truncate(3);
+        handshake.extend(version.map(|version| ("sec-websocket-version", version)));
+        let answer = program.ask("GET", "/ws/demo", &handshake, b"");
+        answer.is_problem(426, "upgrade-required");
+        assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{version:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_websocket_is_told_so() {
     let program = Program::start(&[]);
     let answer = program.get("/ws/demo");
     answer.is_problem(426, "upgrade-required");
     assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(answer.header("sec-websocket-version"), Some("13"));
     program.ask("POST", "/ws/demo", &[], b"").is_problem(405, "method-not-allowed");
     program.get("/ws/a%20b").is_problem(400, "invalid-room-name");
 }

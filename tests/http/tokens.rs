@@ -72,6 +72,24 @@ fn pages_probes_and_preflights_need_none() {
 }
 
 #[test]
+fn options_tell_the_ice_servers_to_who_has_the_token() {
+    let program = Program::start(&[SETTING, "ice.turn=turn:turn.example.net:3478", "ice.turn_secret=north"]);
+    let page = ("origin", "https://player.example");
+    let preflight = ("access-control-request-method", "POST");
+    for path in ["/whip/demo", "/whep/demo"] {
+        let tells = |headers: &[(&str, &str)]| {
+            let answer = program.ask("OPTIONS", path, headers, b"");
+            assert_eq!(answer.status, 200, "{path}");
+            answer.header("link").is_some()
+        };
+        assert!(tells(&[RIGHT]) && tells(&[RIGHT, page]));
+        for headers in [&[][..], &[page], &[WRONG], &[RIGHT, page, preflight]] {
+            assert!(!tells(headers), "{path} {headers:?}");
+        }
+    }
+}
+
+#[test]
 fn no_spelling_of_a_path_is_a_way_round() {
     let program = Program::start(&[SETTING]);
     for path in ["/api/rooms?", "/API/rooms", "/%61pi/rooms", "//api/rooms", "/r/../api/rooms", "/assets/../metrics"] {

@@ -71,7 +71,12 @@ pub fn tessera(arguments: &[&str]) -> Command {
 impl Program {
     /// Starts the server with these settings (`section.key=value`) and waits until it listens.
     pub fn start(settings: &[&str]) -> Self {
-        let mut command = tessera(&["serve", "--listen", "127.0.0.1:0"]);
+        Self::start_at("127.0.0.1:0", settings)
+    }
+
+    /// The same, on another address.
+    pub fn start_at(address: &str, settings: &[&str]) -> Self {
+        let mut command = tessera(&["serve", "--listen", address]);
         for setting in settings {
             command.args(["--set", setting]);
         }

@@ -7,8 +7,11 @@
 mod feed;
 mod file;
 mod inbound;
+mod mischief;
 mod negotiation;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -20,6 +23,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_webrtc as gst_webrtc;
 
+use super::certificate::{Certificate, CertificateError};
 use super::clock::RoomClock;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
@@ -28,6 +32,7 @@ use crate::control::Codec;
 use crate::probe::tone::Voice;
 pub use feed::Controls;
 pub use inbound::{Counts, Frame, Heard, Inbound};
+pub use mischief::{Mischief, Outgoing};
 
 /// Whether an m-line sends, receives or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +115,8 @@ pub struct Settings {
     pub gathering: Duration,
     /// Offer the fingerprint of a certificate that is not the caller's own.
     pub wrong_fingerprint: bool,
+    /// What becomes of the packets that are sent.
+    pub mischief: Option<Mischief>,
 }
 
 impl Settings {
@@ -130,6 +137,7 @@ impl Settings {
             relay: None,
             gathering: Duration::from_millis(500),
             wrong_fingerprint: false,
+            mischief: None,
         }
     }
 }
@@ -143,6 +151,8 @@ pub enum CallError {
     Graph(#[from] GraphError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("the pipeline lacks {0}")]
     Missing(&'static str),
     #[error("the TURN server's URL is not usable")]
@@ -174,6 +184,7 @@ pub struct Caller {
     source: Mutex<Option<feed::Running>>,
     graph: Graph,
     webrtc: gst::Element,
+    certificate: Certificate,
     inbound: Arc<Inbound>,
     controls: Arc<Controls>,
     states: Mutex<mpsc::Receiver<gst_webrtc::WebRTCPeerConnectionState>>,
@@ -203,24 +214,29 @@ impl Caller {
         // Only elements of the same bin can be linked, and a template's are in one inside of the pipeline.
         let home = webrtc.parent().and_downcast::<gst::Bin>().ok_or(CallError::Missing("a bin around webrtcbin"))?;
         negotiation::configure_ice(&webrtc, settings.relay.as_ref())?;
+        let certificate = Certificate::make()?;
+        certificate.show(&webrtc);
         let closed = Arc::downgrade(&inbound);
         goodbye::hear(&webrtc, move || {
             if let Some(inbound) = closed.upgrade() {
                 inbound.fail();
             }
         });
+        if let Some(mischief) = &settings.mischief {
+            mischief.attach(&webrtc);
+        }
         inbound.attach(&home, &webrtc, templates);
         negotiation::add_tracks(&home, &webrtc, &settings, templates, &inbound)?;
         let states = Mutex::new(negotiation::watch_states(&webrtc, &inbound));
         graph.start()?;
         let controls = Arc::new(Controls::new(settings.width, settings.height));
         let (templates, source) = (templates.clone(), Mutex::default());
-        Ok(Self { settings, templates, clock, source, graph, webrtc, inbound, controls, states })
+        Ok(Self { settings, templates, clock, source, graph, webrtc, certificate, inbound, controls, states })
     }
 
     /// The offer, with all of the candidates that were found in time.
     pub fn offer(&self) -> Result<String, CallError> {
-        negotiation::offer(&self.webrtc, &self.settings)
+        negotiation::offer(&self.webrtc, &self.certificate, &self.settings)
     }
 
     /// Takes the answer, waits until ICE and DTLS are up, and begins to send.

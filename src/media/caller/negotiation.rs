@@ -12,10 +12,11 @@ use gstreamer_webrtc::WebRTCPeerConnectionState;
 
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
+use crate::media::certificate::Certificate;
 use crate::media::template::Templates;
 
-/// How long `webrtcbin` may take for one step of the negotiation. The first offer of a process waits for its certificate,
-/// whose RSA key takes a busy machine many seconds, and nobody waits for that offer yet.
+/// How long `webrtcbin` may take for one step of the negotiation. The first offer of a process waits for what GStreamer
+/// loads and registers, which takes a busy machine seconds, and nobody waits for that offer yet.
 const STEP_DEADLINE: Duration = Duration::from_secs(20);
 
 /// States that wait for a reader: more than a connection goes through until it is up.
@@ -153,7 +154,11 @@ pub(super) fn watch_states(webrtc: &gst::Element, inbound: &Arc<Inbound>) -> mps
 }
 
 /// Makes the offer and waits for its candidates, at most as long as the settings say.
-pub(super) fn offer(webrtc: &gst::Element, settings: &Settings) -> Result<String, CallError> {
+pub(super) fn offer(
+    webrtc: &gst::Element,
+    certificate: &Certificate,
+    settings: &Settings,
+) -> Result<String, CallError> {
     let by = Instant::now() + settings.gathering;
     let (sender, gathered) = mpsc::sync_channel(1);
     let watch = webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
@@ -178,6 +183,7 @@ pub(super) fn offer(webrtc: &gst::Element, settings: &Settings) -> Result<String
     let description = webrtc.property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description");
     let text = description.and_then(|description| description.sdp().as_text().ok());
     let text = text.ok_or_else(|| CallError::Negotiation { step: "the offer", detail: "no text".to_owned() })?;
+    let text = certificate.announce(&text);
     Ok(if settings.wrong_fingerprint { with_wrong_fingerprint(&text) } else { text })
 }
 

@@ -9,7 +9,8 @@ use sha2::Digest;
 use super::candidate::{Address, CandidateKind, IceCandidate, is_ice_text};
 use super::fingerprint::Fingerprint;
 use super::offer::{Direction, ExtensionKind, Feedback, Media, Offer, Payload, Setup};
-use super::parse::{direction, extensions, feedback, ssrcs};
+use super::parse::{direction, extensions, feedback};
+use super::sources::Sources;
 use super::text::{self, Section, number};
 use super::write::{MediaSection, TransportLines, write_session};
 
@@ -183,17 +184,10 @@ impl Chosen {
             return Vec::new();
         }
         let mut lines = vec![format!("msid:{STREAM} {}", media.kind.name())];
-        let ssrcs = ssrcs(section).unwrap_or_default();
-        for group in section.all("ssrc-group").filter_map(|group| group.strip_prefix("FID ")) {
-            let members: Vec<u32> = group.split(' ').filter_map(number).collect();
-            if let [source, rtx] = members[..]
-                && self.payload.rtx.is_some()
-                && ssrcs.contains(&source)
-            {
-                lines.push(format!("ssrc-group:FID {source} {rtx}"));
-            }
-        }
-        lines.extend(ssrcs.iter().map(|ssrc| format!("ssrc:{ssrc} cname:{STREAM}")));
+        let sources = Sources::read(section).unwrap_or_default();
+        let pairs = sources.rtx().iter().filter(|_| self.payload.rtx.is_some());
+        lines.extend(pairs.map(|(source, rtx)| format!("ssrc-group:FID {source} {rtx}")));
+        lines.extend(sources.declared().iter().map(|ssrc| format!("ssrc:{ssrc} cname:{STREAM}")));
         lines
     }
 }

@@ -18,6 +18,7 @@ mod fingerprint;
 mod h264;
 mod offer;
 mod parse;
+mod sources;
 mod text;
 mod write;
 
@@ -29,6 +30,7 @@ pub use offer::{
     Direction, Extension, ExtensionKind, Feedback, Format, IceCredentials, Kind, Media, Offer, Payload, Protocol, Role,
     Setup,
 };
+pub use sources::Sources;
 pub use text::MAX_BYTES;
 
 use crate::control::Refusal;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::fingerprint::{Fingerprint, HashAlgorithm};
 use super::h264::ProfileLevelId;
-use super::{IceCandidate, SdpError, unsupported};
+use super::{IceCandidate, SdpError, Sources, unsupported};
 use crate::control::Codec;
 
 /// An offer: one audio m-line, one video m-line, or one of each, on one transport.
@@ -39,9 +39,8 @@ pub struct Media {
     /// Those that can be served, the preferred one first; never empty.
     pub(super) payloads: Vec<Payload>,
     pub extensions: Vec<Extension>,
-    /// The synchronisation sources that the offerer names (RFC 5576). webrtcbin 1.22 knows by nothing else to which of
-    /// two bundled m-lines a packet belongs.
-    pub ssrcs: Vec<u32>,
+    /// The synchronisation sources that the offerer names.
+    pub sources: Sources,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +181,13 @@ impl Offer {
             media.payloads = vec![Payload { rtx, ..best.clone() }];
         }
         Ok(())
+    }
+
+    /// Puts one source in the place of those that the offerer names for what it sends of this kind.
+    pub fn rename_sources(&mut self, kind: Kind, ssrc: u32) {
+        for media in self.media.iter_mut().filter(|media| media.kind == kind && media.direction.sends()) {
+            media.sources = Sources::only(ssrc);
+        }
     }
 
     /// What the peer wants, by its directions.

@@ -9,12 +9,10 @@ use super::offer::{
     Direction, Extension, ExtensionKind, Feedback, Format, IceCredentials, Kind, Media, Offer, Payload, Protocol, Setup,
 };
 use super::text::{self, Section, is_token, number};
-use super::{IceCandidate, SdpError, malformed, quote, unsupported};
+use super::{IceCandidate, SdpError, Sources, malformed, quote, unsupported};
 
 const MAX_CANDIDATES: usize = 64;
 const MAX_FINGERPRINTS: usize = 8;
-/// Of an m-line; browsers name two for each encoding.
-const MAX_SSRCS: usize = 16;
 
 impl Offer {
     /// Reads an offer. `Malformed` is what is not SDP or contradicts itself; `Unsupported` what breaks a rule of this
@@ -114,7 +112,7 @@ fn read_media(section: &Section<'_>, session: &Section<'_>) -> Result<Media, Sdp
     if !extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc) {
         payloads.iter_mut().for_each(|payload| payload.feedback.transport_cc = false);
     }
-    Ok(Media { kind, mid: mid.to_owned(), direction, protocol, payloads, extensions, ssrcs: ssrcs(section)? })
+    Ok(Media { kind, mid: mid.to_owned(), direction, protocol, payloads, extensions, sources: Sources::read(section)? })
 }
 
 fn read_payloads<'a>(
@@ -226,27 +224,13 @@ pub(super) fn extensions(kind: Kind, section: &Section<'_>, session: &Section<'_
     Ok(extensions)
 }
 
-/// The sources with a name (`cname`), without those that only group others.
-pub(super) fn ssrcs(section: &Section<'_>) -> Result<Vec<u32>, SdpError> {
-    let mut ssrcs = Vec::new();
-    for (ssrc, attribute) in section.all("ssrc").filter_map(|value| value.split_once(' ')) {
-        let Some(ssrc) = number(ssrc).filter(|ssrc| *ssrc != 0) else {
-            return malformed("an a=ssrc is not a number from 1 to 2^32-1");
-        };
-        if attribute.starts_with("cname:") && !ssrcs.contains(&ssrc) && ssrcs.len() < MAX_SSRCS {
-            ssrcs.push(ssrc);
-        }
-    }
-    Ok(ssrcs)
-}
-
 /// What is told apart by number on the common transport must not have the same number in both m-lines (RFC 9143).
 fn check_bundled_numbers(media: &[Media]) -> Result<(), SdpError> {
     let [one, other] = media else { return Ok(()) };
     if one.mid == other.mid {
         return malformed("both m-lines have the same a=mid");
     }
-    if one.ssrcs.iter().any(|ssrc| other.ssrcs.contains(ssrc)) {
+    if one.sources.declared().iter().any(|ssrc| other.sources.declared().contains(ssrc)) {
         return malformed("both m-lines have the same a=ssrc");
     }
     if one.extensions.iter().any(|extension| other.extensions.iter().any(|other| other.id == extension.id)) {

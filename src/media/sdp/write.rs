@@ -49,7 +49,7 @@ impl Offer {
         let transport =
             TransportLines { ufrag: &self.ice.ufrag, pwd: &self.ice.pwd, fingerprint: &fingerprint, setup: self.setup };
         for media in &self.media {
-            let more: Vec<_> = media.ssrcs.iter().map(|ssrc| format!("ssrc:{ssrc} cname:peer")).collect();
+            let more: Vec<_> = media.sources.declared().iter().map(|ssrc| format!("ssrc:{ssrc} cname:peer")).collect();
             let section = MediaSection {
                 kind: media.kind,
                 mid: &media.mid,

@@ -27,20 +27,25 @@ export class Server {
   #host;
   #port;
   #token;
+  #filter;
   #child = null;
   #log = [];
 
-  constructor(host, port, token) {
+  constructor(host, port, { token, log }) {
     this.#host = host;
     this.#port = port;
     this.#token = token;
+    this.#filter = log;
   }
 
-  /** Starts a server, one that asks for `token` if there is one, and has it stopped when the test `t` is over. */
-  static async forTest(t, { token = '' } = {}) {
+  /**
+   * Starts a server, one that asks for `token` if there is one and logs what the filter `log` lets through, and has it
+   * stopped when the test `t` is over.
+   */
+  static async forTest(t, { token = '', log = 'info' } = {}) {
     if (!existsSync(BINARY)) throw new Error(`there is no server at ${BINARY}; give its path in TESSERA_BIN`);
     const host = testHost();
-    const server = new Server(host, await freePort(host), token);
+    const server = new Server(host, await freePort(host), { token, log });
     t.after(() => server.stop());
     await server.start();
     return server;
@@ -53,7 +58,7 @@ export class Server {
   async start() {
     const child = spawn(BINARY, ['serve', '--listen', `${this.#host}:${this.#port}`], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', TESSERA_SERVER_TOKEN: this.#token },
+      env: { ...process.env, NO_COLOR: '1', TESSERA_SERVER_TOKEN: this.#token, TESSERA_SERVER_LOG: this.#filter },
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => this.#note(text));
@@ -66,6 +71,11 @@ export class Server {
   /** The end of what it logged. */
   get log() {
     return this.#log.join('');
+  }
+
+  /** The same, which is then forgotten. */
+  takeLog() {
+    return this.#log.splice(0).join('');
   }
 
   /** Ends it without goodbye, as a crash does. */
