@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs everything that CI runs; the last line is `N passed, N failed` over all of it, and the exit code says the same.
 #
-# Counted are the tests of `cargo test` and of Node's test runner, and as one check each: the format, the lints, and
-# whether the fuzz targets build. Crates and npm packages are fetched first; the tests run without the internet, in a
-# network namespace. TESSERA_TEST_ARGS is handed to `cargo test`.
+# Counted are the tests of `cargo test` and of Node's test runner, and as one check each: the format, the lints, whether
+# the fuzz targets build, and whether the strangers of tests/strangers install. Crates and packages are fetched first; the
+# tests run without the internet, in a network namespace. TESSERA_TEST_ARGS is handed to `cargo test`.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
@@ -100,6 +100,7 @@ check "fuzz targets" cargo build --quiet --manifest-path fuzz/Cargo.toml --targe
 # What needs the network, before the namespace closes.
 printf '\n== build\n'
 cargo test --locked --no-run || { count "build of the tests" 0 1 0 1; finish; }
+check "strangers" scripts/strangers.sh
 npm_code=0
 npm ci --prefix tests/browser || npm_code=$?
 

@@ -11,6 +11,7 @@ use crate::crowd;
 use crate::failure::Failure;
 use crate::report::{Goal, Row};
 use crate::server::Server;
+use crate::strain::Counts;
 
 const JOINS: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ pub async fn measure(templates: &Templates) -> Result<Vec<Row>, Failure> {
     let server = Server::start()?;
     let stay = (0..3).map(|index| crowd::participant(&server, index, Receive::Count)).collect();
     let staying = crowd::join(stay, templates).await?;
-    let mut times = Vec::new();
+    let (mut times, counts) = (Vec::new(), Counts::read(&[server.process()])?);
     for _ in 0..JOINS {
         let bot = Bot::join(crowd::participant(&server, 3, Receive::Decode), templates).await?;
         let deadline = Instant::now() + DEADLINE;
@@ -36,6 +37,7 @@ pub async fn measure(templates: &Templates) -> Result<Vec<Row>, Failure> {
         // Out of step with the encoder's regular keyframes.
         sleep(Duration::from_millis(730)).await;
     }
+    let doubt = Counts::read(&[server.process()])?.since(counts).doubt();
     crowd::leave(staying).await?;
     let worst = times.iter().copied().fold(0.0, f64::max);
     Ok(vec![
@@ -44,7 +46,9 @@ pub async fn measure(templates: &Templates) -> Result<Vec<Row>, Failure> {
             Goal::AtMost(500.0),
             median(&mut times).unwrap_or(f64::NAN),
             "ms",
-        ),
-        Row::new(format!("POST to first decoded frame, worst of {JOINS}"), Goal::AtMost(1000.0), worst, "ms"),
+        )
+        .doubted(doubt.clone()),
+        Row::new(format!("POST to first decoded frame, worst of {JOINS}"), Goal::AtMost(1000.0), worst, "ms")
+            .doubted(doubt),
     ])
 }

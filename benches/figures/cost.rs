@@ -11,10 +11,13 @@ use tokio::time::sleep;
 use crate::crowd;
 use crate::failure::Failure;
 use crate::parts::{self, Part};
-use crate::process::{Process, Reading};
+use crate::process::Process;
+use crate::reference::Reference;
 use crate::report::{Goal, Row, Size};
 use crate::server::Server;
 use crate::sight;
+use crate::strain::{Counts, Strain};
+use tessera::probe::estimate::Estimate;
 
 const PARTICIPANTS: usize = 4;
 /// The other rooms that the peers to beat were measured with.
@@ -25,26 +28,40 @@ type Threads = BTreeMap<String, (usize, Duration)>;
 /// What a process used in some time.
 #[derive(Clone, Debug)]
 pub struct Interval {
-    from: Reading,
-    to: Reading,
+    percent: Estimate,
+    strain: Strain,
     length: Duration,
     threads: Threads,
 }
 
 impl Interval {
+    /// In pieces, whose differences tell how well it is known.
+    const PIECES: u32 = 6;
+
     pub async fn measure(process: Process, length: Duration) -> Result<Self, Failure> {
-        let (before, from) = (process.threads()?, process.cpu()?);
-        sleep(length).await;
-        let (to, mut threads) = (process.cpu()?, process.threads()?);
+        let (before, counts) = (process.threads()?, Counts::read(&[process])?);
+        let (mut from, mut pieces) = (process.cpu()?, Vec::new());
+        for _ in 0..Self::PIECES {
+            sleep(length / Self::PIECES).await;
+            let to = process.cpu()?;
+            pieces.push(to.percent_since(from));
+            from = to;
+        }
+        let (strain, mut threads) = (Counts::read(&[process])?.since(counts), process.threads()?);
         for (name, (_, cpu)) in &mut threads {
             *cpu = cpu.saturating_sub(before.get(name).map_or(Duration::ZERO, |(_, cpu)| *cpu));
         }
-        Ok(Self { from, to, length, threads })
+        Ok(Self { percent: Estimate::of(&pieces), strain, length, threads })
     }
 
     /// Of one core.
-    pub fn percent(&self) -> f64 {
-        self.to.percent_since(self.from)
+    pub fn percent(&self) -> Estimate {
+        self.percent
+    }
+
+    /// Why it is no figure, if so.
+    pub fn doubt(&self) -> Option<String> {
+        self.strain.doubt()
     }
 
     pub fn seconds(&self) -> f64 {
@@ -76,21 +93,35 @@ pub fn profile(title: &str, interval: &Interval, share: f64) {
 }
 
 /// The room of four and its parts, then the other rooms.
-pub async fn measure(templates: &Templates, length: Duration, threads: bool) -> Result<(Vec<Row>, Vec<Size>), Failure> {
+pub async fn measure(
+    templates: &Templates,
+    length: Duration,
+    threads: bool,
+    reference: &mut Reference,
+) -> Result<(Vec<Row>, Vec<Size>), Failure> {
+    reference.take(templates, length).await?;
     let four = room(templates, PARTICIPANTS, length, threads).await?;
-    let mut rows = vec![Row::new("server CPU for the room, of a core", Goal::None, four.cpu, "%")];
-    let (mut video, mut audio) = (0.0, 0.0);
+    let (mut video, mut audio) = (Estimate::exact(0.0), Estimate::exact(0.0));
+    let (mut rows, mut doubt) = (Vec::new(), four.doubt.clone());
     for part in Part::ALL {
-        let percent = parts::measure(part, PARTICIPANTS, templates, length).await?;
-        *if part == Part::Voices { &mut audio } else { &mut video } += percent;
-        rows.push(Row::new(format!("… alone: {part}"), Goal::None, percent, "%"));
+        let alone = parts::measure(part, PARTICIPANTS, templates, length).await?;
+        let sum = if part == Part::Voices { &mut audio } else { &mut video };
+        *sum = *sum + alone.percent();
+        doubt = doubt.or(alone.doubt());
+        rows.push(Row::cpu(format!("… alone: {part}"), alone.percent()).doubted(alone.doubt()));
     }
     // Once more, as the machine's pace may have changed meanwhile.
     let again = room(templates, PARTICIPANTS, length, false).await?;
-    let cpu = four.cpu.midpoint(again.cpu);
-    rows[0].value = cpu;
-    rows.push(Row::new("server CPU over the sum of its parts", Goal::AtMost(1.4), cpu / video, "times"));
-    rows.push(Row::new("… with the voices among the parts", Goal::None, cpu / (video + audio), "times"));
+    reference.take(templates, length).await?;
+    let doubt = doubt.or(again.doubt).or(reference.doubt());
+    // Both rooms ran for the whole length: what is not known of them is at least how they differ.
+    let cpu = Estimate::of(&[four.cpu.value, again.cpu.value]);
+    let cpu = Estimate { error: cpu.error.max((four.cpu + again.cpu).scaled(0.5).error), ..cpu };
+    rows.insert(0, Row::cpu("server CPU for the room, of a core", cpu).doubted(doubt.clone()));
+    rows.push(
+        Row::of("server CPU over the sum of its parts", Goal::AtMost(1.4), cpu / video, "times").doubted(doubt.clone()),
+    );
+    rows.push(Row::of("… with the voices among the parts", Goal::None, cpu / (video + audio), "times").doubted(doubt));
     let mut sizes = vec![Size { cpu, ..four }];
     for participants in OTHERS {
         sizes.push(room(templates, participants, length, threads).await?);
@@ -117,9 +148,13 @@ async fn room(templates: &Templates, participants: usize, length: Duration, thre
     let size = Size {
         participants,
         cpu: interval.percent(),
+        doubt: interval.doubt(),
         age: median(&mut ages).unwrap_or(f64::NAN),
         age_p95: percentile(&mut ages, 95.0).unwrap_or(f64::NAN),
     };
-    println!("  {participants}: {:.1} % of a core, {:.1} fps, {:.0} ms", size.cpu, sight.fresh_rate(), size.age);
+    println!("  {participants}: {:.1} % of a core, {:.1} fps, {:.0} ms", size.cpu.value, sight.fresh_rate(), size.age);
+    if let Some(doubt) = &size.doubt {
+        println!("  ({doubt})");
+    }
     Ok(size)
 }

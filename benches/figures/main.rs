@@ -12,9 +12,11 @@ mod failure;
 mod memory;
 mod parts;
 mod process;
+mod reference;
 mod report;
 mod server;
 mod sight;
+mod strain;
 mod voice;
 
 use std::path::PathBuf;
@@ -28,8 +30,10 @@ use tokio::time::{Instant, sleep_until};
 
 use failure::Failure;
 use parts::Part;
+use reference::Reference;
 use report::{Report, Row};
 use server::Server;
+use strain::Counts;
 use voice::Latencies;
 
 #[derive(Debug, Parser)]
@@ -59,13 +63,13 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.part {
-        Some(part) => parts::run(part, arguments.participants),
+        Some(part) => parts::run(part, arguments.participants).map(|()| Outcome::Reached),
         None => tokio::runtime::Runtime::new()
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(measure(&arguments))),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(outcome) => ExitCode::from(outcome as u8),
         Err(failure) => {
             eprintln!("figures: {failure}");
             ExitCode::FAILURE
@@ -73,13 +77,22 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(arguments: &Arguments) -> Result<(), Failure> {
+/// How it ended, as the program's exit code; 1 is a failure, 2 a wrong command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Reached = 0,
+    /// The machine was too busy for some of the figures to mean anything, or they were too near to call.
+    NotJudged = 3,
+    Missed = 4,
+}
+
+async fn measure(arguments: &Arguments) -> Result<Outcome, Failure> {
     tessera::media::init()?;
     let templates = Templates::load(None)?;
     let wanted = |figure| arguments.figures.is_empty() || arguments.figures.contains(&figure);
     let watched = Duration::from_secs(arguments.seconds.max(4));
     let counted = watched / 4;
-    let mut report = Report::default();
+    let (mut report, mut reference) = (Report::default(), Reference::default());
     println!("Load before: {:.2}", report::load());
     if wanted(1) || wanted(2) || wanted(3) {
         println!("1 to 3: pictures and voices in a room of four, {} s", watched.as_secs());
@@ -92,26 +105,36 @@ async fn measure(arguments: &Arguments) -> Result<(), Failure> {
     }
     if wanted(5) {
         println!("5: a room and its parts");
-        let (rows, sizes) = cost::measure(&templates, counted, arguments.threads).await?;
+        let (rows, sizes) = cost::measure(&templates, counted, arguments.threads, &mut reference).await?;
         report.extend(rows);
         report.sizes(sizes);
     }
     if wanted(6) {
         println!("6: viewers");
-        report.extend(audience::measure(&templates, counted, arguments.threads).await?);
+        report.extend(audience::measure(&templates, counted, arguments.threads, &mut reference).await?);
     }
     if wanted(7) {
         println!("7: memory");
         report.extend(memory::measure(&templates).await?);
     }
+    report.reference(reference.encode());
     println!("Load after: {:.2}\n\n{}", report::load(), report.markdown());
+    let (missed, not_judged) = (report.missed(), report.not_judged());
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let readme = arguments.write_readme.then(|| root.join("README.md"));
+    // A README says what was measured where it could be.
+    let readme = arguments.write_readme.then(|| root.join("README.md")).filter(|_| not_judged == 0);
     report.write(&root.join("target/figures.md"), readme.as_deref())?;
-    if report.missed() > 0 {
-        println!("{} missed. A machine that is busy with something else misses most of them.", report.missed());
+    if not_judged > 0 {
+        println!("{not_judged} not judged. Run it again when the machine has nothing else to do.");
     }
-    Ok(())
+    if missed > 0 {
+        println!("{missed} missed.");
+    }
+    Ok(match (missed, not_judged) {
+        (0, 0) => Outcome::Reached,
+        (0, _) => Outcome::NotJudged,
+        _ => Outcome::Missed,
+    })
 }
 
 /// Figures 1 to 3, of the same room at the same time.
@@ -125,7 +148,7 @@ async fn room_of_four(templates: &Templates, length: Duration) -> Result<Vec<Row
     let bots = crowd::join((0..COUNT).map(bot).collect(), templates).await?;
     tokio::time::sleep(crowd::WARM_UP).await;
     let view = server.room(&crowd::room())?;
-    let end = Instant::now() + length;
+    let (end, counts) = (Instant::now() + length, Counts::read(&[server.process()])?);
     let watching: Vec<_> = bots.iter().map(|bot| tokio::spawn(sight::watch(bot, view.clone(), length))).collect();
     let mut latencies = Latencies::default();
     while Instant::now() < end {
@@ -141,8 +164,9 @@ async fn room_of_four(templates: &Templates, length: Duration) -> Result<Vec<Row
     for sight in watching {
         sights.push(sight.await.map_err(|_| Failure::Missing("what a receiver saw"))?);
     }
+    let doubt = Counts::read(&[server.process()])?.since(counts).doubt();
     crowd::leave(bots).await?;
     let mut rows = sight::rows(&sights);
     rows.push(latencies.row());
-    Ok(rows)
+    Ok(rows.into_iter().map(|row| row.doubted(doubt.clone())).collect())
 }

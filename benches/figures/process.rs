@@ -29,9 +29,13 @@ impl Reading {
 
 impl Process {
     /// User and system time of all its threads, those that ended too.
+    pub fn time(self) -> Result<Duration> {
+        cpu_time(&fs::read_to_string(format!("/proc/{}/stat", self.0))?)
+    }
+
+    /// The same, and when it was read.
     pub fn cpu(self) -> Result<Reading> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
-        Ok(Reading { cpu: cpu_time(&stat)?, at: Instant::now() })
+        Ok(Reading { cpu: self.time()?, at: Instant::now() })
     }
 
     /// Memory that it holds, in bytes (resident set size).

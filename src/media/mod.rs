@@ -4,11 +4,14 @@
 //! `transport` → `inbound` → `decoder` (behind a `door`) → `picture` → `video_mixer` (with `still`s, copied by `compose`).
 //! At the door, `picture_limit` bounds what comes and `intake` says what is decoded, `kept` for later or dropped, by what
 //! `coded_frame`, `coded_size` and `nal` read of it; `keyframe_requests` says when one is asked for. Outbound:
-//! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `gate` what stands before its RTP session, `dtls`
-//! what of that may still come after the handshake, `addresses` which of the machine's it uses, `receiver_reports` what
-//! peers say of their lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is
-//! the other end of a call: what bots and tests join rooms with.
+//! `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` → `audio_mixer` → `transport`. `connection` is
+//! all of that for one peer, `stage` the canvas of a room. `insides` is what
+//! webrtcbin has no properties for, `payload_type` and `parameter_sets` what payloaders and depayloaders have none for,
+//! `certificate` what is shown in DTLS, `gate` what stands before the RTP session, `dtls` what of that may still come after
+//! the handshake, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines,
+//! `sender_reports` what they say of the time of what they send, for which the voice or `held` pictures wait, `goodbye` a
+//! connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call: what bots
+//! and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
@@ -17,27 +20,34 @@ mod certificate;
 mod clock;
 mod coded_frame;
 mod coded_size;
+mod colour;
 mod compose;
 mod connection;
+pub mod cost;
 mod decoder;
 mod door;
 mod dtls;
 mod gate;
 mod goodbye;
 mod graph;
+mod held;
 mod inbound;
 mod insides;
 mod install;
 mod intake;
 mod kept;
 mod keyframe_requests;
+mod lettering;
 mod nal;
+mod parameter_sets;
+mod payload_type;
 mod picture;
 mod picture_limit;
 mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
+mod sender_reports;
 mod stage;
 mod still;
 mod template;

@@ -8,6 +8,7 @@
 //! Times are milliseconds or [`std::time::Duration`]s since the Unix epoch on the clock of the host, which sender and
 //! receiver have to share.
 
+pub mod estimate;
 pub mod freshness;
 pub mod grain;
 pub mod onset;

@@ -12,6 +12,8 @@ mod guest;
 mod idle;
 mod keyframes;
 mod late_joiner;
+mod lips;
+mod offers;
 #[path = "../support/program.rs"]
 mod program;
 mod recovery;
@@ -21,6 +23,8 @@ mod server;
 mod sight;
 mod snapshot;
 mod sound;
+#[path = "../strangers/mod.rs"]
+mod strangers;
 mod tiles;
 mod viewers;
 mod voices;

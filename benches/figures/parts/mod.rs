@@ -111,8 +111,13 @@ impl Drop for Alone {
     }
 }
 
-/// The CPU time of a part standing alone, in % of a core.
-pub async fn measure(part: Part, participants: usize, templates: &Templates, length: Duration) -> Result<f64, Failure> {
+/// The CPU time of a part standing alone.
+pub async fn measure(
+    part: Part,
+    participants: usize,
+    templates: &Templates,
+    length: Duration,
+) -> Result<Interval, Failure> {
     let templates = templates.clone();
     let started = spawn_blocking(move || -> Result<_, Failure> {
         let mut alone = Alone::start(part, participants)?;
@@ -133,5 +138,5 @@ pub async fn measure(part: Part, participants: usize, templates: &Templates, len
     tokio::time::sleep(crowd::WARM_UP).await;
     let interval = Interval::measure(Process(alone.child.id()), length).await?;
     drop(calls);
-    Ok(interval.percent())
+    Ok(interval)
 }

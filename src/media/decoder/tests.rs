@@ -79,11 +79,12 @@ pub(in crate::media) fn decode(codec: Codec, caps: &gst::Caps, frames: &[Vec<gst
     let (tell, told) = mpsc::sync_channel(2 * FRAMES);
     let (templates, slot, clock) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default(), RoomClock::start());
     let events = move |event| drop(tell.try_send(event));
-    let decoder = VideoDecoder::start(&templates, codec, Fit::Fill, clock, slot.clone(), events).unwrap();
+    let decoder =
+        VideoDecoder::start(&templates, codec, Fit::Fill, Unsaid::Bt601, clock, slot.clone(), events).unwrap();
     decoder.set_caps(caps);
     frames.iter().flatten().for_each(|packet| decoder.push(packet.clone()));
     decoder.source.end_of_stream().unwrap();
-    let end = decoder._graph.element::<gst_app::AppSink>("picture-out").unwrap();
+    let end = decoder.graph.element::<gst_app::AppSink>("picture-out").unwrap();
     let deadline = Instant::now() + DEADLINE;
     while !end.is_eos() && Instant::now() < deadline {
         std::thread::yield_now();
@@ -114,8 +115,16 @@ fn a_keyframe_that_does_not_come_is_asked_for_again() {
         let (tell, told) = mpsc::sync_channel(2 * FRAMES);
         let templates = Templates::load(None).unwrap();
         let events = move |event| drop(tell.try_send(event));
-        let decoder =
-            VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), Arc::default(), events).unwrap();
+        let decoder = VideoDecoder::start(
+            &templates,
+            codec,
+            Fit::Fill,
+            Unsaid::Bt601,
+            RoomClock::start(),
+            Arc::default(),
+            events,
+        )
+        .unwrap();
         decoder.set_caps(&caps);
         let until_keyframe = frames[..KEYFRAME].iter().enumerate().filter(|(index, _)| *index != LOST);
         until_keyframe.flat_map(|(_, packets)| packets).for_each(|packet| decoder.push(packet.clone()));
@@ -159,7 +168,8 @@ fn a_picture_that_is_too_large_does_not_reach_the_decoder_and_is_told_of() {
         let (templates, slot) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default());
         let events = move |event| drop(tell.try_send(event));
         let decoder =
-            VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), events).unwrap();
+            VideoDecoder::start(&templates, codec, Fit::Fill, Unsaid::Bt601, RoomClock::start(), slot.clone(), events)
+                .unwrap();
         // A wide screen is not too large.
         for (size, frames) in [(large, 2), ((5_120, 1_440), 2), ((160, 90), FRAMES)] {
             let (caps, frames) = packets_of_size(codec, size, frames);
