@@ -423,12 +423,7 @@ impl RoomState {
                     height,
                 }),
                 refused: member.refused.clone(),
-                tile: tile_of(*peer).map(|tile| TileView {
-                    x: tile.x,
-                    y: tile.y,
-                    width: tile.width,
-                    height: tile.height,
-                }),
+                tile: tile_of(*peer).map(|Tile { x, y, width, height }| TileView { x, y, width, height }),
                 rendition: rendition_of(member).map(|(name, _)| name),
             })
             .collect()
