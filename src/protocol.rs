@@ -25,7 +25,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::Fit;
-use crate::control::{Candidate, CloseReason, Event, ParticipantView, Wanted};
+use crate::control::{Candidate, CloseReason, Event, ParticipantView, RefusedPicture, Wanted};
 use crate::id::{PeerId, RoomId};
 
 /// How often the client says `ping`, in milliseconds.
@@ -111,6 +111,10 @@ pub enum ServerMessage {
         height: u32,
         fit: Fit,
     },
+    /// One's own picture comes in but is not shown: it is too large, or too much of it comes. It is decoded again when it is
+    /// less, without being asked for, and then `picture_accepted` is sent.
+    PictureRefused(RefusedPicture),
+    PictureAccepted,
     Rendition {
         name: String,
         auto: bool,
@@ -136,6 +140,8 @@ impl From<Event> for ServerMessage {
             Event::Participants { participants, viewers } => Self::Participants { participants, viewers },
             Event::Speaking { speaking } => Self::Speaking { speaking },
             Event::Tile { width, height, fit } => Self::Tile { width, height, fit },
+            Event::PictureRefused(refused) => Self::PictureRefused(refused),
+            Event::PictureAccepted => Self::PictureAccepted,
             Event::Rendition { name, auto } => Self::Rendition { name, auto },
             Event::Closed { reason } => Self::Closed { reason },
         }

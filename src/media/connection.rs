@@ -19,7 +19,7 @@ use super::template::Templates;
 use super::transport::{Kind, Sinks, Track, Transport, TransportError, TransportEvent};
 use crate::budget::Permit;
 use crate::config;
-use crate::control::Codec;
+use crate::control::{Codec, RefusedPicture};
 use crate::id::PeerId;
 use crate::ladder::LineReport;
 
@@ -55,6 +55,8 @@ pub enum ConnectionEvent {
     Failed { detail: String },
     /// The size of the picture that comes in.
     Picture { width: u32, height: u32 },
+    /// What comes in is not decoded for this reason, or for none any more.
+    Refused(Option<RefusedPicture>),
     /// The decoder cannot go on; [`Connection::restart_decoder`] makes a new one.
     DecoderFailed { detail: String },
     /// What the peer gets is this from now on.
@@ -345,6 +347,7 @@ fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) 
     inbound.start_decoder(&plan.templates, codec, plan.fit, unsaid(&plan.offer), plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
+            DecoderEvent::Refused(refused) => ConnectionEvent::Refused(refused),
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,
             DecoderEvent::Failed { detail } => ConnectionEvent::DecoderFailed { detail },
         });

@@ -4,6 +4,7 @@
 //! not decoded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use gstreamer_video as gst_video;
@@ -56,6 +57,8 @@ struct SlotState {
     paused: bool,
     /// Nothing comes any more, until something does.
     stopped: bool,
+    /// Who wants to know when somebody looks after a while in which nobody did.
+    waker: Option<Waker>,
 }
 
 impl SlotState {
@@ -136,10 +139,20 @@ impl PictureSlot {
     /// The newest frame as long as it counts, to be shown at `now`: this is what keeps it decoded.
     pub(super) fn look(&self, now: Duration) -> Option<Frame> {
         let mut state = self.lock();
-        state.looked = Some(now);
+        let unseen = state.looked.replace(now).is_some_and(|looked| now.saturating_sub(looked) > SEEN_FOR);
+        let waker = state.waker.clone().filter(|_| unseen);
         let latest = state.latest(now);
         state.note_look(now);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         latest
+    }
+
+    /// From now on, who looks again after a while in which nobody did wakes this. It must not block.
+    pub(super) fn wake_on_look(&self, waker: Waker) {
+        self.lock().waker = Some(waker);
     }
 
     /// Whether somebody looks, so that what comes is worth decoding. The first time it is asked counts as a look.

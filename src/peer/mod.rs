@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::control::{CloseReason, Event};
+use crate::control::{CloseReason, Event, RefusedPicture};
 use crate::media::{Connection, ConnectionError, ConnectionEvent, PictureSlot, Plan, RenditionKey, VideoSender};
 use happening::Happening;
 
@@ -36,6 +36,8 @@ pub enum PeerNotice {
     Heard(bool),
     /// The size of the picture that it sends.
     Picture { width: u32, height: u32 },
+    /// Its picture is not decoded for this reason, or for none any more.
+    Refused(Option<RefusedPicture>),
     /// Whether pictures come.
     VideoLive(bool),
     /// What it gets is this from now on.

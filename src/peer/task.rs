@@ -143,6 +143,10 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 (self.notices)(PeerNotice::Picture { width, height });
                 None
             }
+            ConnectionEvent::Refused(refused) => {
+                (self.notices)(PeerNotice::Refused(refused.clone()));
+                self.tell(refused.map_or(Event::PictureAccepted, Event::PictureRefused))
+            }
             ConnectionEvent::DecoderFailed { detail } => {
                 let decoders = worn_out.note(self.clock.now());
                 tracing::warn!(detail, decoders, "the decoder failed");

@@ -153,7 +153,7 @@ impl Rooms {
         };
         let Ok(_waiting) = self.shared.waiting.try_acquire() else { return Err(refusal) };
         let Some(first) = admission.makes_way(from, |_| true) else { return Err(refusal) };
-        self.give_up(&first);
+        self.give_up(&first).await;
         let mut looks = tokio::time::interval(WAY_LOOK);
         let deadline = tokio::time::Instant::now() + WAY_DEADLINE;
         while looks.tick().await < deadline {

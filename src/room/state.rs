@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::bucket::TokenBucket;
 use crate::config::Config;
-use crate::control::{CloseReason, Codec, Event, Intent, ParticipantView, Wanted};
+use crate::control::{CloseReason, Codec, Event, Intent, ParticipantView, RefusedPicture, Wanted};
 use crate::id::PeerId;
 use crate::layout::{self, Tile};
 use crate::media::RenditionKey;
@@ -50,6 +50,7 @@ pub(super) struct Member {
     pub(super) audio_live: bool,
     pub(super) video_live: bool,
     pub(super) picture: Option<(u32, u32)>,
+    pub(super) refused: Option<RefusedPicture>,
     /// What it is to get: its wish, as often as that may change.
     given: Option<RenditionKey>,
     switches: TokenBucket,
@@ -79,6 +80,7 @@ impl Member {
             picture: None,
             given: None,
             switches: TokenBucket::new(SWITCH_RATE, SWITCH_BURST, Duration::ZERO),
+            refused: None,
             current: None,
         }
     }
@@ -432,6 +434,7 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
         PeerNotice::Connected => member.connected = true,
         PeerNotice::Heard(heard) => member.heard = heard,
         PeerNotice::Picture { width, height } => member.picture = Some((width, height)),
+        PeerNotice::Refused(refused) => member.refused = refused,
         PeerNotice::VideoLive(live) => member.video_live = live,
         PeerNotice::Switched(key) => {
             if let Some(before) = member.current.replace(key.clone()).filter(|before| *before != key) {

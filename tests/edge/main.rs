@@ -17,6 +17,7 @@ mod loss;
 mod network;
 mod newcomers;
 mod packets;
+mod pixels;
 mod process;
 #[path = "../support/program.rs"]
 mod program;

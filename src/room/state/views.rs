@@ -28,6 +28,7 @@ impl RoomState {
                     width,
                     height,
                 }),
+                refused: member.refused.clone(),
                 tile: tile_of(*peer).map(|tile| TileView {
                     x: tile.x,
                     y: tile.y,
