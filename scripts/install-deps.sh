@@ -10,12 +10,14 @@
 # Debian 12 and 13, with apt; uses sudo where it is not run by root.
 set -euo pipefail
 
-# webrtcbin, DTLS, SRTP, openh264 and rsvg are in plugins-bad, x264 in plugins-ugly, avdec_h264 in libav. Droid Fallback
-# is there for Chinese, Japanese and Korean names: 4 MB where Noto's CJK fonts take 90.
+# webrtcbin, DTLS, SRTP, openh264 and rsvg are in plugins-bad, x264 in plugins-ugly, avdec_h264 in libav. The fonts are for
+# names in any script: Noto's core for most; its CJK fonts, at 90 MB, because no smaller one has both Hangul and the rarer
+# ideographs that names are written with (U+20BB7); Symbola for emoji, whose glyphs are outlines: rsvg draws text as
+# outlines, and of a font of coloured pictures only blots would remain.
 run_packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     gstreamer1.0-libav gstreamer1.0-nice
-    fonts-inter fonts-noto-core fonts-droid-fallback
+    fonts-noto-core fonts-noto-cjk fonts-symbola
     ca-certificates
 )
 # CMake is for libopus, which the opus crate builds from its own sources; curl asks the server whether it is ready.

@@ -5,10 +5,12 @@ mod bots;
 mod check;
 mod secret;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::network::Subnet;
 
 pub use bots::{Bots, Size, When};
 pub use check::InvalidConfig;
@@ -35,6 +37,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Origins (`https://host`) of the server and of further pages that may use it; empty believes every `Host`.
     pub origins: Vec<String>,
+    /// Who may say for whom it asks (`X-Forwarded-For`, `Forwarded`).
+    pub trusted_proxies: Vec<Subnet>,
     /// What requests have to bring (RFC 6750); empty asks nobody.
     pub token: Secret,
     /// Overrides embedded pipelines, file by file.
@@ -89,10 +93,12 @@ pub struct Video {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
+    /// Filled where that cuts off a sixth at most, else whole with bars.
+    #[default]
+    Auto,
     /// All of the picture, with bars.
     Fit,
     /// All of the tile, the picture's edges cut.
-    #[default]
     Fill,
 }
 
@@ -129,6 +135,14 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Over the whole server.
     pub joins_per_second: u32,
+    /// Of one address.
+    pub joins_per_second_per_address: u32,
+    /// Peers that are not connected yet, over the whole server.
+    pub joining: usize,
+    /// Of one address.
+    pub joining_per_address: usize,
+    /// HTTP connections at once, WebSockets among them.
+    pub connections: usize,
     /// Seconds that a room without participants waits for one while it has viewers.
     pub linger: u32,
 }
@@ -165,6 +179,10 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             origins: Vec::new(),
+            trusted_proxies: vec![
+                Subnet::from(IpAddr::from(Ipv4Addr::LOCALHOST)),
+                Subnet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
+            ],
             token: Secret::default(),
             pipelines: None,
             log_format: LogFormat::Text,
@@ -210,6 +228,10 @@ impl Default for Limits {
             sdp_bytes: 64 * 1024,
             message_bytes: 64 * 1024,
             joins_per_second: 50,
+            joins_per_second_per_address: 20,
+            joining: 200,
+            joining_per_address: 50,
+            connections: 10_000,
             linger: 30,
         }
     }

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Fit;
 use crate::id::{PeerId, RoomId};
+use crate::network::Network;
 
 /// What the server asks of the rooms, besides to [`Join`]. Each command has the [`Reply`] named beside it, or a
 /// [`Refusal`].
@@ -44,6 +46,8 @@ pub struct Join {
     pub rendition: Wanted,
     /// Whether the peer takes candidates as [`Event::Candidate`]. If not, the answer holds them all.
     pub trickle: bool,
+    /// Who asks; what bounds newcomers counts by it.
+    pub from: Network,
 }
 
 /// Why an offer was made; a direction in it that does not fit is refused.
@@ -94,7 +98,8 @@ impl From<Wanted> for String {
 pub struct Candidate {
     /// The `candidate:…` attribute's value, with or without `a=`.
     pub candidate: String,
-    /// Index of the m-line that it belongs to; under BUNDLE always the first one.
+    /// Index of the m-line that it belongs to. The server's are for the one whose transport all others use; where a peer's
+    /// belong is known anyway.
     #[serde(default, rename = "sdpMLineIndex")]
     pub mline: u32,
 }
@@ -141,7 +146,10 @@ pub enum Refusal {
     /// 409 with Retry-After: a viewer came before any publisher.
     #[error("nothing is live in the room")]
     NothingLive,
-    /// 503 with Retry-After: a limit of the configuration is reached.
+    /// 429 with Retry-After, in seconds: too often in a short time.
+    #[error("{detail}")]
+    TooMany { detail: String, retry_after: u32 },
+    /// 503 with Retry-After: a limit of the configuration or of the system is reached.
     #[error("full: {detail}")]
     Full { detail: String },
     /// 503: the server is going down.
@@ -164,8 +172,9 @@ pub enum Event {
     Participants { participants: Vec<ParticipantView>, viewers: usize },
     /// Who speaks, after each change.
     Speaking { speaking: Vec<PeerId> },
-    /// The size in which this peer's own picture is shown, in canvas pixels; it need not send more than that.
-    Tile { width: u32, height: u32 },
+    /// The tile that this peer's own picture is shown in, in canvas pixels, and how it fills it; it need not send more than
+    /// that.
+    Tile { width: u32, height: u32, fit: Fit },
     /// What this peer receives from now on.
     Rendition { name: String, auto: bool },
     /// The last event: the peer is gone.

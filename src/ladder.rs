@@ -24,10 +24,19 @@ pub struct LineReport {
     pub loss: f32,
 }
 
+/// The best rung of which, as of all below it, the bitrate stays within `limit`. None if not even the last one does.
+pub fn best_within(bitrates: impl IntoIterator<Item = u64>, limit: u64) -> Option<usize> {
+    let bitrates: Vec<u64> = bitrates.into_iter().collect();
+    let fit = bitrates.iter().rev().take_while(|bitrate| **bitrate <= limit).count();
+    (fit > 0).then(|| bitrates.len() - fit)
+}
+
 /// The place of one peer on the ladder. Rung 0 is the best rendition.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     rungs: usize,
+    /// The best one that the peer may get.
+    best: usize,
     rung: usize,
     bad: u32,
     clean_since: Option<Duration>,
@@ -36,9 +45,11 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// Begins on the best of `rungs` renditions.
-    pub fn new(rungs: usize) -> Self {
-        Self { rungs: rungs.max(1), rung: 0, bad: 0, clean_since: None, climbed: None, climb_after: CLIMB_AFTER }
+    /// Begins on rung `best` of `rungs` renditions, and never goes above it.
+    pub fn new(rungs: usize, best: usize) -> Self {
+        let rungs = rungs.max(1);
+        let best = best.min(rungs - 1);
+        Self { rungs, best, rung: best, bad: 0, clean_since: None, climbed: None, climb_after: CLIMB_AFTER }
     }
 
     /// The rendition's place in the configuration's list.
@@ -59,7 +70,7 @@ impl Ladder {
             return false;
         }
         let since = *self.clean_since.get_or_insert(now);
-        if now.saturating_sub(since) < self.climb_after || self.rung == 0 {
+        if now.saturating_sub(since) < self.climb_after || self.rung == self.best {
             return false;
         }
         self.rung -= 1;
@@ -94,7 +105,7 @@ mod tests {
 
     #[test]
     fn loss_steps_down_and_a_clean_line_climbs_back() {
-        let mut ladder = Ladder::new(3);
+        let mut ladder = Ladder::new(3, 0);
         feed(&mut ladder, 0, 1, 0.3);
         assert_eq!(ladder.rung(), 0, "one bad second is no reason");
         feed(&mut ladder, 1, 2, 0.3);
@@ -107,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_climb_that_fails_makes_the_next_one_later() {
-        let mut ladder = Ladder::new(2);
+        let mut ladder = Ladder::new(2, 0);
         feed(&mut ladder, 0, 2, 0.5);
         feed(&mut ladder, 2, 16, 0.0);
         assert_eq!(ladder.rung(), 0);
@@ -119,14 +130,30 @@ mod tests {
         assert_eq!(ladder.rung(), 0);
     }
 
+    #[test]
+    fn the_best_rung_is_the_first_from_which_all_fit() {
+        for (bitrates, limit, best) in [
+            (&[1500, 500, 150][..], 2000, Some(0)),
+            (&[1500, 500, 150], 1500, Some(0)),
+            (&[1500, 500, 150], 1499, Some(1)),
+            (&[1500, 500, 150], 499, Some(2)),
+            (&[1500, 500, 150], 149, None),
+            (&[500, 1500, 150], 600, Some(2)),
+            (&[], 600, None),
+        ] {
+            assert_eq!(best_within(bitrates.iter().copied(), limit), best, "{bitrates:?} {limit}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn the_rung_is_always_on_the_ladder(rungs in 0usize..5, losses in prop::collection::vec(0f32..1.0, 0..200)) {
-            let mut ladder = Ladder::new(rungs);
+        fn the_rung_is_always_on_the_ladder_and_never_above_its_bound(rungs in 0usize..5, best in 0usize..6, losses in prop::collection::vec(0f32..1.0, 0..200)) {
+            let mut ladder = Ladder::new(rungs, best);
+            prop_assert_eq!(ladder.rung(), best.min(rungs.max(1) - 1));
             for (second, loss) in losses.into_iter().enumerate() {
                 let before = ladder.rung();
                 let changed = ladder.report(Duration::from_secs(second as u64), LineReport { loss });
-                prop_assert!(ladder.rung() < rungs.max(1));
+                prop_assert!(ladder.rung() < rungs.max(1) && ladder.rung() >= best.min(rungs.max(1) - 1));
                 prop_assert_eq!(changed, before != ladder.rung());
                 prop_assert!(before.abs_diff(ladder.rung()) <= 1);
             }

@@ -51,6 +51,29 @@ pub fn grid(canvas: (u32, u32), count: usize) -> Vec<Tile> {
         .collect()
 }
 
+/// Whether a picture of `size` (pixels of the shape `pixel_aspect`, width : height) fills a tile of `tile` size, its edges
+/// cut, or is shown whole, between bars.
+///
+/// [`Fit::Auto`] cuts what loses at most a sixth: in a tile of 16:9 the shapes from 3:2 to 2:1. More is missed: a phone
+/// held upright would lose two thirds, a camera of 4:3 a quarter, mostly of heads.
+pub fn fills(size: (u32, u32), pixel_aspect: (u32, u32), tile: (u32, u32), fit: Fit) -> bool {
+    let (wide, high) = shapes(size, pixel_aspect, tile);
+    match fit {
+        Fit::Fill => true,
+        Fit::Fit => false,
+        Fit::Auto => wide.min(high) * 6 >= wide.max(high) * 5,
+    }
+}
+
+/// The shapes of a picture and of a tile as two numbers to compare, by cross products in 128 bits: nothing overflows,
+/// nothing rounds. The first is larger where the picture is wider than the tile.
+fn shapes(size: (u32, u32), pixel_aspect: (u32, u32), tile: (u32, u32)) -> (u128, u128) {
+    (
+        u128::from(size.0) * u128::from(pixel_aspect.0) * u128::from(tile.1),
+        u128::from(size.1) * u128::from(pixel_aspect.1) * u128::from(tile.0),
+    )
+}
+
 /// How a picture of `size` (pixels of the shape `pixel_aspect`, width : height) fills a tile of `tile` size.
 pub fn place(size: (u32, u32), pixel_aspect: (u32, u32), tile: (u32, u32), fit: Fit) -> Placement {
     let (tile_width, tile_height) = (even(tile.0).max(2), even(tile.1).max(2));
@@ -58,24 +81,23 @@ pub fn place(size: (u32, u32), pixel_aspect: (u32, u32), tile: (u32, u32), fit: 
     if size.0 == 0 || size.1 == 0 || pixel_aspect.0 == 0 || pixel_aspect.1 == 0 {
         return whole;
     }
-    // Shapes are compared by cross products, in 128 bits: nothing overflows, nothing rounds.
-    let wide = u128::from(size.0) * u128::from(pixel_aspect.0) * u128::from(tile_height);
-    let high = u128::from(size.1) * u128::from(pixel_aspect.1) * u128::from(tile_width);
+    let tile = (tile_width, tile_height);
+    let (wide, high) = shapes(size, pixel_aspect, tile);
     let part = |length: u32, of: u128, by: u128| u32::try_from(u128::from(length) * of / by).unwrap_or(length);
-    match (fit, wide.cmp(&high)) {
+    match (fills(size, pixel_aspect, tile, fit), wide.cmp(&high)) {
         (_, std::cmp::Ordering::Equal) => whole,
-        (Fit::Fill, std::cmp::Ordering::Greater) => {
+        (true, std::cmp::Ordering::Greater) => {
             let keep = part(size.0, high, wide).max(2);
             Placement { crop_x: even(size.0.saturating_sub(keep) / 2), ..whole }
         }
-        (Fit::Fill, std::cmp::Ordering::Less) => {
+        (true, std::cmp::Ordering::Less) => {
             let keep = part(size.1, wide, high).max(2);
             Placement { crop_y: even(size.1.saturating_sub(keep) / 2), ..whole }
         }
-        (Fit::Fit, std::cmp::Ordering::Greater) => {
+        (false, std::cmp::Ordering::Greater) => {
             Placement { height: even(part(tile_height, high, wide)).max(2), ..whole }
         }
-        (Fit::Fit, std::cmp::Ordering::Less) => Placement { width: even(part(tile_width, wide, high)).max(2), ..whole },
+        (false, std::cmp::Ordering::Less) => Placement { width: even(part(tile_width, wide, high)).max(2), ..whole },
     }
 }
 
@@ -84,6 +106,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn fits() -> impl Strategy<Value = Fit> {
+        prop_oneof![Just(Fit::Auto), Just(Fit::Fit), Just(Fit::Fill)]
+    }
 
     fn overlap(a: &Tile, b: &Tile) -> bool {
         a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
@@ -114,6 +140,27 @@ mod tests {
         assert_eq!(fill, Placement { crop_x: 0, crop_y: 218, width: 640, height: 360 });
     }
 
+    #[test]
+    fn of_no_picture_more_than_a_little_is_cut_by_default() {
+        let tile = (640, 360);
+        let cut = |size| {
+            let placed = place(size, (1, 1), tile, Fit::default());
+            (2 * placed.crop_x, 2 * placed.crop_y, placed.width, placed.height)
+        };
+        assert_eq!(cut((1280, 720)), (0, 0, 640, 360));
+        assert_eq!(cut((1280, 800)), (0, 80, 640, 360), "16:10 fills");
+        assert_eq!(cut((1080, 720)), (0, 112, 640, 360), "3:2 fills");
+        assert_eq!(cut((1440, 720)), (160, 0, 640, 360), "2:1 fills");
+        assert_eq!(cut((640, 480)), (0, 0, 480, 360), "4:3 is whole");
+        assert_eq!(cut((2560, 1080)), (0, 0, 640, 270), "21:9 is whole");
+        assert_eq!(cut((5120, 1440)), (0, 0, 640, 180), "32:9 is whole");
+        assert_eq!(cut((720, 1280)), (0, 0, 202, 360), "a phone held upright is whole");
+        let upright = place((1280, 720), (1, 1), (360, 640), Fit::default());
+        assert_eq!((upright.crop_x, upright.width, upright.height), (0, 360, 202), "in an upright tile, too");
+        let anamorphic = place((960, 720), (4, 3), tile, Fit::default());
+        assert_eq!((anamorphic.width, anamorphic.height, anamorphic.crop_y), (640, 360, 0), "pixels have shapes");
+    }
+
     proptest! {
         #[test]
         fn no_tile_overlaps_leaves_the_canvas_or_is_odd(count in 1usize..=25, w in 160u32..2000, h in 160u32..2000) {
@@ -135,8 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn no_picture_is_distorted(w in 16u32..4096, h in 16u32..4096, tw in 64u32..1920, th in 64u32..1080, fill: bool) {
-            let fit = if fill { Fit::Fill } else { Fit::Fit };
+        fn no_picture_is_distorted(w in 16u32..4096, h in 16u32..4096, tw in 64u32..1920, th in 64u32..1080, fit in fits()) {
             let tile = (tw & !1, th & !1);
             let placed = place((w, h), (1, 1), tile, fit);
             prop_assert!(placed.width <= tile.0 && placed.height <= tile.1);
@@ -146,11 +192,23 @@ mod tests {
             // whole number), of the tile where it is barred.
             let (kept_w, kept_h) = (f64::from(w - 2 * placed.crop_x), f64::from(h - 2 * placed.crop_y));
             let (shown_w, shown_h) = (f64::from(placed.width), f64::from(placed.height));
-            let off = match fit {
-                Fit::Fill => (kept_w - kept_h * shown_w / shown_h).abs().min((kept_h - kept_w * shown_h / shown_w).abs()),
-                Fit::Fit => (shown_w - shown_h * kept_w / kept_h).abs().min((shown_h - shown_w * kept_h / kept_w).abs()),
+            let fill = fills((w, h), (1, 1), tile, fit);
+            let off = if fill {
+                (kept_w - kept_h * shown_w / shown_h).abs().min((kept_h - kept_w * shown_h / shown_w).abs())
+            } else {
+                (shown_w - shown_h * kept_w / kept_h).abs().min((shown_h - shown_w * kept_h / kept_w).abs())
             };
             prop_assert!(off <= if fill { 4.0 } else { 2.0 }, "{placed:?} is off by {off}");
+            match fit {
+                Fit::Fill => prop_assert_eq!((placed.width, placed.height), tile),
+                Fit::Fit => prop_assert_eq!((placed.crop_x, placed.crop_y), (0, 0)),
+                Fit::Auto => {
+                    let kept = kept_w * kept_h / (f64::from(w) * f64::from(h));
+                    prop_assert!(kept > 5.0 / 6.0 - 2.0 / f64::from(w.min(h)), "{placed:?} keeps {kept}");
+                    let covered = shown_w * shown_h / (f64::from(tile.0) * f64::from(tile.1));
+                    prop_assert!(kept == 1.0 || covered == 1.0, "{placed:?} is cut and barred");
+                }
+            }
         }
     }
 }

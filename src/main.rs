@@ -12,6 +12,7 @@ use tessera::cli::{BotsFlags, Cli, PipelinesFlags, ServeFlags, Task};
 use tessera::config::{Config, LogFormat, Server};
 use tessera::media::Templates;
 use tessera::pipelines::PipelinesError;
+use tessera::process;
 use tessera::room::{Rooms, RoomsError};
 use tessera::settings::SettingsError;
 use tokio::net::TcpListener;
@@ -69,7 +70,10 @@ fn main() -> ExitCode {
 fn serve(flags: ServeFlags) -> Result<(), Failure> {
     let config = flags.load()?;
     log_to_stderr(&config.server)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    process::raise_limits();
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.enable_all().max_blocking_threads(process::BLOCKING_THREADS);
+    let runtime = threads.build().map_err(Failure::Runtime)?;
     let result = runtime.block_on(serve_until_signal(Arc::new(config)));
     runtime.shutdown_timeout(RUNTIME_DEADLINE);
     result

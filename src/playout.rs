@@ -2,23 +2,27 @@
 //!
 //! An adaptive jitter buffer. It delays a voice by just what the line needs (see [`line`]), replaces what is missing by
 //! in-band FEC or concealment, and lets the delay follow the line and the drift of the sender's clock by [`splice`]s of
-//! 2.5 to 10 ms where they cannot be heard; where nothing is to be corrected, what was decoded passes bit for bit.
+//! 2.5 to 10 ms where they cannot be heard; where nothing is to be corrected, what was decoded passes bit for bit. What a
+//! voice has to wait beyond that, for its picture, is held back at the end (see [`hold`]).
 //! Pure: time is a parameter and the codec a trait. One owner calls it, from any thread; no call blocks or fails.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
+use crate::lips::MAX_HOLD;
 use crate::pcm::{FRAME_SAMPLES, Frame, SAMPLE_RATE, SILENCE, level_dbfs, samples_in};
 
 mod delay;
 mod envelope;
+mod hold;
 mod line;
 mod splice;
 mod timeline;
 
 use delay::{Correction, Delay};
 use envelope::Envelope;
+use hold::Hold;
 use line::Line;
 use timeline::{Place, Timeline};
 
@@ -126,6 +130,8 @@ pub struct Playout {
     /// That of the last one alone.
     last_packet: i64,
     scratch: Vec<f32>,
+    hold: Hold,
+    reached: Option<u32>,
     counters: PlayoutCounters,
 }
 
@@ -153,6 +159,8 @@ impl Playout {
             packet: FRAME,
             last_packet: FRAME,
             scratch: vec![0.0; MAX_PACKET_SAMPLES],
+            hold: Hold::default(),
+            reached: None,
             counters: PlayoutCounters::default(),
         }
     }
@@ -167,8 +175,19 @@ impl Playout {
         if !self.playing {
             return Duration::ZERO;
         }
-        let samples = samples_in(now) - self.line.floor() - self.position();
+        let samples = samples_in(now) - self.line.floor() - self.position() + self.hold.held() as i64;
         Duration::from_secs_f64(samples.max(0) as f64 / f64::from(SAMPLE_RATE))
+    }
+
+    /// Holds the voice back by this much, at most [`MAX_HOLD`], as soon as that can be done without being heard.
+    pub fn set_hold(&mut self, hold: Duration) {
+        // No negative number, and 24,000 at most.
+        self.hold.set(samples_in(hold.min(MAX_HOLD)) as usize);
+    }
+
+    /// The RTP timestamp at which the last frame would have begun had it not been held back, while it is the sender's.
+    pub fn reached(&self) -> Option<u32> {
+        self.reached
     }
 
     /// Takes a packet that arrived at `now`: the sequence number, timestamp and payload of its RTP. Any may be nonsense.
@@ -208,8 +227,15 @@ impl Playout {
     /// Fills `out` with the next 20 ms. To be called once for each 20 ms of `now`, which is the same clock as that of
     /// [`Playout::push`].
     pub fn pull(&mut self, now: Duration, decoder: &mut impl Decode, out: &mut Frame) -> Pulled {
-        let now = samples_in(now);
         *out = SILENCE;
+        let pulled = self.next(samples_in(now), decoder, out);
+        // RTP's timestamps have 32 bits.
+        self.reached = (pulled == Pulled::Played).then_some((self.position() - FRAME) as u32);
+        self.hold.pass(out, pulled)
+    }
+
+    /// The next 20 ms as the line lets them be.
+    fn next(&mut self, now: i64, decoder: &mut impl Decode, out: &mut Frame) -> Pulled {
         self.skip_what_waited_too_long(now);
         if !self.playing && !self.begin(now, decoder) {
             return self.drain(out);

@@ -14,11 +14,13 @@
 //! The client sends `ping` every [`PING_INTERVAL_MS`] and takes a line without `pong` for twice that long as dead. The
 //! peer ends with its WebSocket. The last message of the server is [`ServerMessage::Closed`], where it has time for one.
 //! A message that is not understood gets an `error` and changes nothing. The server reads [`MESSAGES_PER_SECOND`], after a
-//! burst of four times as many; who sends faster is slowed down. It closes a line on which nothing came for twice the ping
-//! interval and 2 s, and one that does not take what is sent.
+//! burst of four times as many, of mutes and of renditions [`CHANGES_PER_SECOND`] each; who sends faster is slowed down. It
+//! closes a line on which nothing came for twice the ping interval and 2 s, one that does not take what is sent, and one
+//! that has no peer within 30 s.
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Fit;
 use crate::control::{Candidate, CloseReason, Event, ParticipantView, Wanted};
 use crate::id::{PeerId, RoomId};
 
@@ -27,6 +29,10 @@ pub const PING_INTERVAL_MS: u32 = 3_000;
 
 /// How many messages of a client are read in a second, over a longer time.
 pub const MESSAGES_PER_SECOND: u32 = 50;
+
+/// How many of its mutes are read in a second, and of its changes of the rendition; and how many at once.
+pub const CHANGES_PER_SECOND: u32 = 2;
+pub const CHANGES_BURST: u32 = 10;
 
 /// What the browser sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,10 +94,12 @@ pub enum ServerMessage {
     Speaking {
         speaking: Vec<PeerId>,
     },
-    /// The size in which one's own picture is shown: no need to send more pixels than that.
+    /// The size of the tile in which one's own picture is shown, and how it fills it (`video.fit` of the configuration:
+    /// "auto", "fit" or "fill"): no need to send more pixels than that.
     Tile {
         width: u32,
         height: u32,
+        fit: Fit,
     },
     Rendition {
         name: String,
@@ -117,7 +125,7 @@ impl From<Event> for ServerMessage {
             Event::Connected => Self::Connected,
             Event::Participants { participants, viewers } => Self::Participants { participants, viewers },
             Event::Speaking { speaking } => Self::Speaking { speaking },
-            Event::Tile { width, height } => Self::Tile { width, height },
+            Event::Tile { width, height, fit } => Self::Tile { width, height, fit },
             Event::Rendition { name, auto } => Self::Rendition { name, auto },
             Event::Closed { reason } => Self::Closed { reason },
         }

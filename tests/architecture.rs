@@ -15,15 +15,17 @@ use tree::Tree;
 
 /// What a module may use of the others; all may use leaves. The order is the one direction: main → server → room → peer
 /// → media → leaves.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     // Reads the configuration's file and the environment, which keeps `config` pure.
     ("settings", &[]),
+    // Asks the system, which keeps `budget` pure.
+    ("process", &[]),
     ("media", &[]),
     ("egress", &["media"]),
     ("peer", &["media"]),
-    ("room", &["peer", "egress", "media"]),
+    ("room", &["peer", "egress", "media", "process"]),
     // Knows no media: what it wants of rooms goes over the control boundary.
-    ("server", &["room"]),
+    ("server", &["room", "process"]),
     // Real participants over the public endpoints; of the server's insides they know nothing.
     ("bots", &["media"]),
     // A command that prints the templates.

@@ -125,6 +125,12 @@ fn webrtcbin_answers_every_offer_that_is_let_through() {
     let mut seen = BTreeSet::new();
     for (name, whole) in offers() {
         let codecs = if whole.video().is_some() { whole.video_codecs() } else { vec![Codec::Vp8] };
+        let read = fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdp").join(&name)).unwrap();
+        let lines = |text: &str| -> Vec<(String, String)> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix("m="));
+            let words = lines.map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+            words.map(|words| (words[0].clone(), words[2].clone())).collect()
+        };
         for (codec, rtx) in codecs.into_iter().flat_map(|codec| [(codec, false), (codec, true)]) {
             let mut offer = whole.clone();
             offer.narrow(codec, rtx).unwrap();
@@ -132,9 +138,16 @@ fn webrtcbin_answers_every_offer_that_is_let_through() {
             let answer = finish_answer(&raw, &offer, Some(std::slice::from_ref(&candidate)))
                 .unwrap_or_else(|error| panic!("{name} {codec}: {error}\n{raw}"));
 
+            assert_eq!(lines(&answer), lines(&read), "{name}: kinds and protocols stay where they are");
             let sections: Vec<&str> = answer.split("\r\nm=").collect();
-            assert_eq!(sections.len(), offer.media().len() + 1, "{name}");
-            for (media, section) in offer.media().iter().zip(&sections[1..]) {
+            assert_eq!(sections.len(), offer.media().len() + offer.rejected().len() + 1, "{name}");
+            for line in offer.rejected() {
+                let section = sections[line.mline + 1];
+                assert_eq!(section.split(' ').nth(1), Some("0"), "{name}: {section}");
+                assert!(!section.contains("ssrc") && !section.contains("ice-"), "{name}: {section}");
+            }
+            for media in offer.media() {
+                let section = sections[media.mline + 1];
                 let context = format!("{name} {codec} rtx {rtx}\n{raw}\n---\n{answer}");
                 let payload = media.payload();
                 let formats = match payload.rtx {
@@ -143,30 +156,57 @@ fn webrtcbin_answers_every_offer_that_is_let_through() {
                 };
                 let first = section.lines().next().unwrap();
                 assert_eq!(first, format!("{} 9 {} {formats}", media.kind.name(), media.protocol.name()), "{context}");
-                assert_eq!(attributes(section, "a=mid:"), [&media.mid], "{context}");
+                assert_eq!(attributes(section, "a=mid:"), Vec::from_iter(media.mid.as_ref()), "{context}");
+                let only = attributes(section, "a=rtcp-mux-only").len();
+                assert_eq!(only, usize::from(media.rtcp_mux_only), "{context}");
                 assert!(section.contains(&format!("\r\na={}", media.direction.reversed().name())), "{context}");
-                assert_eq!(attributes(section, "a=rtcp-mux").len(), 1, "{context}");
+                assert_eq!(section.lines().filter(|line| *line == "a=rtcp-mux").count(), 1, "{context}");
                 assert_eq!(!attributes(section, "a=msid:").is_empty(), media.direction.receives(), "{context}");
                 assert_eq!(!attributes(section, "a=ssrc:").is_empty(), media.direction.receives(), "{context}");
                 let twcc = media.extensions.iter().any(|extension| extension.kind == ExtensionKind::TransportCc);
                 assert_eq!(section.contains("transport-wide-cc"), twcc, "{context}");
                 assert_eq!(section.contains("transport-cc"), payload.feedback.transport_cc, "{context}");
                 assert!(media.direction.sends() || !twcc && !payload.feedback.transport_cc, "{context}");
-                if let Format::H264(id) = payload.format {
-                    assert!(section.contains(&format!("profile-level-id={id}")), "{context}");
+                if let Format::H264(id, mode) = payload.format {
+                    let agreed = format!("packetization-mode={};profile-level-id={id}", mode.number());
+                    assert!(section.contains(&agreed), "{context}");
                 }
                 let feedback = payload.feedback;
                 let nack = attributes(section, &format!("a=rtcp-fb:{} ", payload.number)).contains(&"nack");
                 assert_eq!(nack, feedback.nack, "{context}");
                 seen.insert((media.kind == Kind::Audio, codec, rtx, media.direction.name()));
             }
-            let tagged = sections[offer.tag() + 1];
+            let tagged = sections[offer.tagged_mline() + 1];
             assert!(tagged.contains("a=candidate:1 1 udp 2122260223 192.0.2.1 40000 typ host\r\na=end-of-candidates"));
             let trickled = finish_answer(&raw, &offer, None).unwrap();
             assert!(!trickled.contains("candidate"), "{trickled}");
         }
     }
     assert!(seen.len() >= 12, "the offers no longer cover what they did: {seen:?}");
+}
+
+#[test]
+fn webrtcbin_takes_every_payload_type() {
+    let transport = "a=ice-ufrag:kQ7s\na=ice-pwd:hV0mYt2uLz8cWb4nRe6xPd\na=setup:actpass\na=rtcp-mux\na=fingerprint:sha-1 \
+                     00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\n";
+    // One at a time for each codec and for retransmissions, the others where they are no more usual.
+    for number in (0..64u8).chain(96..128) {
+        let [audio, vp8, rtx] = [1, 2, 3].map(|more| (number + more) % 64);
+        for (direction, codec) in [("sendonly", "VP8"), ("recvonly", "VP8"), ("sendrecv", "H264")] {
+            let text = format!(
+                "v=0\na=group:BUNDLE a v\nm=audio 9 UDP/TLS/RTP/SAVPF {audio}\na=mid:a\na=rtpmap:{audio} opus/48000/2\n\
+                 {transport}a={direction}\nm=video 9 UDP/TLS/RTP/SAVPF {number} {rtx} {vp8}\na=mid:v\n{transport}a={direction}\n\
+                 a=rtpmap:{number} {codec}/90000\na=rtpmap:{rtx} rtx/90000\na=fmtp:{rtx} apt={number}\na=rtcp-fb:{number} nack\n\
+                 a=rtpmap:{vp8} VP9/90000\n"
+            );
+            let mut offer = Offer::parse(&text).unwrap();
+            offer.narrow(offer.video_codecs()[0], true).unwrap();
+            let answer = finish_answer(&Peer::new().answer(&offer), &offer, None)
+                .unwrap_or_else(|error| panic!("{number} {direction}: {error}"));
+            assert!(answer.contains(&format!("m=video 9 UDP/TLS/RTP/SAVPF {number} {rtx}\r\n")), "{answer}");
+            assert!(answer.contains(&format!("m=audio 9 UDP/TLS/RTP/SAVPF {audio}\r\n")), "{answer}");
+        }
+    }
 }
 
 #[test]

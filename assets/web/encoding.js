@@ -10,8 +10,8 @@ const SAME_SHAPE = 0.01;
 
 /**
  * The encoding for a source of `source` ({width, height} in pixels) that is shown in `tile` ({width, height} in canvas
- * pixels, or nothing as long as it is unknown). The picture covers the tile and is never enlarged; without a tile it is
- * only capped at 1280x720. Bitrate in bit/s.
+ * pixels and how it is filled, `fit`; or nothing as long as it is unknown). The picture is never enlarged; without a tile
+ * it is only capped at 1280x720. Bitrate in bit/s.
  */
 export function encodingFor(source, tile) {
   const { width, height } = source;
@@ -32,5 +32,14 @@ export function encodingFor(source, tile) {
 // is made to fit, so that it has the tile's very size and the server need not scale it by a pixel.
 function scaleFor(source, tile) {
   const [across, down] = [source.width / tile.width, source.height / tile.height];
-  return Math.abs(across / down - 1) < SAME_SHAPE ? Math.max(across, down) : Math.min(across, down);
+  const [least, most] = [Math.min(across, down), Math.max(across, down)];
+  if (most / least - 1 < SAME_SHAPE) return most;
+  return fills(least / most, tile.fit) ? least : most;
+}
+
+// Whether the server cuts a picture, of which this share is left then, to fill its tile, or shows all of it: as
+// `layout::fills` decides.
+function fills(share, fit) {
+  if (fit === 'fill') return true;
+  return fit !== 'fit' && share >= 5 / 6;
 }

@@ -71,7 +71,7 @@ pub fn watch(bot: &Bot, room: RoomView, length: Duration) -> impl Future<Output 
 
 fn look(sight: &mut Sight, room: &RoomView, frame: &Arc<Frame>) {
     let now = millis(frame.arrived);
-    let readings = tiles::read(&frame.picture(), room, Fit::Cover);
+    let readings = tiles::read(&frame.picture(), room, Fit::Auto);
     let fresh = |age: u16| age <= FRESH_MS;
     sight.frames += 1;
     sight.fresh +=

@@ -219,7 +219,7 @@ async fn read_ages(
         };
         let Some(room) = room.borrow().clone() else { continue };
         let now = u64::try_from(frame.arrived.as_millis()).unwrap_or(u64::MAX);
-        let readings = tiles::read(&frame.picture(), &room, Fit::Cover);
+        let readings = tiles::read(&frame.picture(), &room, Fit::Auto);
         let read = readings.iter().filter_map(|(_, reading)| reading.timecode).map(|time| f64::from(time.age_ms(now)));
         ages.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
     }

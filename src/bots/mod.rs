@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-pub use crate::media::caller::{Controls, Counts, Frame, Heard, Mischief, Outgoing, Receive, Relay, host_time};
+pub use crate::media::caller::{Controls, Counts, Frame, Heard, Late, Mischief, Outgoing, Receive, Relay, host_time};
 pub use command::{BotsError, run};
 pub use signalling::SignallingError;
 
@@ -74,12 +74,16 @@ pub struct BotConfig {
     /// When it speaks; without it the bot has no microphone. A file speaks for itself.
     pub speech: Option<Speech>,
     pub codec: Codec,
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
+    pub payload: Option<u8>,
     /// Of the picture sent; even numbers.
     pub width: u32,
     pub height: u32,
     pub fps: u32,
     /// Bit/s of the picture sent.
     pub bitrate: u32,
+    /// How late its tracks leave it; a file's leave it in time.
+    pub late: Late,
     pub receive: Receive,
     /// How long the receiver waits for a missing packet.
     pub jitter: Duration,
@@ -107,10 +111,12 @@ impl BotConfig {
             picture: Picture::Colour,
             speech: Some(Speech::Always),
             codec: Codec::Vp8,
+            payload: None,
             width: 640,
             height: 360,
             fps: 30,
             bitrate: 600_000,
+            late: Late::default(),
             receive: Receive::Decode,
             jitter: Duration::from_millis(40),
             gathering: Duration::from_millis(500),
@@ -141,12 +147,14 @@ impl BotConfig {
             audio: direction(self.speech.is_some()),
             video: direction(self.picture != Picture::None),
             codec: self.codec,
+            payload: self.payload,
             source,
             receive: self.receive,
             width: self.width,
             height: self.height,
             fps: self.fps,
             bitrate: self.bitrate,
+            late: self.late,
             jitter: self.jitter,
             relay: self.relay.clone(),
             gathering: self.gathering,
@@ -221,6 +229,12 @@ impl Bot {
     /// What was counted since the call began.
     pub fn counts(&self) -> Counts {
         self.caller.inbound().counts()
+    }
+
+    /// How much later than it was captured each of the last packets came, by the server's own reports and in ms: of pictures
+    /// or of sound.
+    pub fn reported_ages_ms(&self, video: bool) -> Vec<f64> {
+        self.caller.inbound().reported_ages_ms(video)
     }
 
     /// Changes what is sent.

@@ -19,6 +19,8 @@ const TURN_TTL: RangeInclusive<u32> = 60..=604_800;
 const PARTICIPANTS: RangeInclusive<usize> = 1..=25;
 const SDP_BYTES: RangeInclusive<usize> = 1_024..=1_048_576;
 const MESSAGE_BYTES: RangeInclusive<usize> = 1_024..=4_194_304;
+/// Few enough that two for each are no burden, and so many that a page with all it loads and the probes have theirs.
+const CONNECTIONS: RangeInclusive<usize> = 32..=100_000;
 const LINGER: RangeInclusive<u32> = 0..=86_400;
 /// Longest name of a rendition, in bytes.
 const MAX_NAME: usize = 32;
@@ -134,7 +136,15 @@ fn limits(limits: &Limits) -> Checked {
     within("limits.participants", limits.participants, &PARTICIPANTS)?;
     within("limits.sdp_bytes", limits.sdp_bytes, &SDP_BYTES)?;
     within("limits.message_bytes", limits.message_bytes, &MESSAGE_BYTES)?;
-    require(limits.joins_per_second >= 1, "limits.joins_per_second", "has to be at least 1")?;
+    for (key, least) in [
+        ("limits.joins_per_second", limits.joins_per_second >= 1),
+        ("limits.joins_per_second_per_address", limits.joins_per_second_per_address >= 1),
+        ("limits.joining", limits.joining >= 1),
+        ("limits.joining_per_address", limits.joining_per_address >= 1),
+    ] {
+        require(least, key, "has to be at least 1")?;
+    }
+    within("limits.connections", limits.connections, &CONNECTIONS)?;
     within("limits.linger", limits.linger, &LINGER)
 }
 

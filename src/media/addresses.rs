@@ -9,12 +9,21 @@ use if_addrs::Interface;
 /// Interfaces that lead to the machine's own containers and guests; libnice leaves them out, too.
 const INTERNAL: [&str; 4] = ["veth", "docker", "virbr", "vnet"];
 
+/// How many addresses of these interfaces libnice takes where it is told nothing: a socket each.
+pub(super) fn taken(interfaces: &[Interface]) -> usize {
+    interfaces.iter().filter(|interface| !interface.is_loopback() && !is_internal(interface)).count()
+}
+
+fn is_internal(interface: &Interface) -> bool {
+    INTERNAL.iter().any(|name| interface.name.starts_with(name))
+}
+
 /// All addresses of these interfaces that can be told to peers, but for `excluded`.
 pub(super) fn usable(interfaces: &[Interface], excluded: &[IpAddr]) -> Vec<IpAddr> {
     let usable = interfaces.iter().filter(|interface| {
         !interface.is_loopback()
             && !interface.is_link_local()
-            && !INTERNAL.iter().any(|name| interface.name.starts_with(name))
+            && !is_internal(interface)
             && !excluded.contains(&interface.ip())
     });
     usable.map(Interface::ip).collect()
@@ -50,5 +59,6 @@ mod tests {
         let excluded: Vec<IpAddr> = ["192.0.2.1", "203.0.113.1"].map(|address| address.parse().unwrap()).into();
         let left: Vec<String> = usable(&interfaces, &excluded).iter().map(ToString::to_string).collect();
         assert_eq!(left, ["2001:db8::1", "198.51.100.1"]);
+        assert_eq!(taken(&interfaces), 4);
     }
 }

@@ -13,9 +13,13 @@ use bytes::Bytes;
 
 use crate::config;
 use crate::id::{PeerId, RoomId};
+use crate::lips::Side;
 use crate::playout::PlayoutCounters;
 
+use super::sender_reports;
+
 mod codec;
+mod downmix;
 mod encodes;
 mod grid;
 mod inbox;
@@ -158,6 +162,24 @@ impl Voice {
     /// Takes a packet off the RTP: its sequence number, timestamp and payload. Never blocks; bad packets are counted.
     pub fn push(&self, seq: u16, timestamp: u32, payload: &[u8]) {
         self.inbox.put(Arrival { at: (self.clock)(), seq, timestamp, payload: payload.to_vec() });
+    }
+
+    /// What a report of the sender's, a compound RTCP packet, says of the time of what it sends.
+    pub(super) fn report(&self, rtcp: &[u8]) {
+        sender_reports::take(rtcp, &mut self.inbox.lips(), (self.clock)());
+    }
+
+    /// The source of the voice's packets.
+    pub(super) fn source(&self, ssrc: u32) {
+        self.inbox.lips().source(Side::Voice, ssrc);
+    }
+
+    /// The last packet of a frame of the picture that belongs to the voice came: its source and timestamp. It will be
+    /// `shown_after` so long, if it waits for nothing; answers how long it has to wait for the voice.
+    pub(super) fn picture(&self, ssrc: u32, timestamp: u32, shown_after: Duration) -> Duration {
+        let mut lips = self.inbox.lips();
+        lips.source(Side::Picture, ssrc);
+        lips.picture((self.clock)(), timestamp, shown_after)
     }
 }
 

@@ -16,6 +16,11 @@ pub(super) fn announced(codec: Codec, frame: &[u8]) -> Option<CodedSize> {
     }
 }
 
+/// Whether an H.264 access unit brings the parameter sets that it is decoded with.
+pub(super) fn has_parameter_sets(unit: &[u8]) -> bool {
+    parameter_sets(unit).next().is_some()
+}
+
 /// What a decoder may make of a parameter set that cannot be read here is not known.
 const UNREADABLE: CodedSize = (u32::MAX as u64, u32::MAX as u64);
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::audio_mixer::{AudioMixer, Listener};
 use super::certificate::Certificate;
 use super::clock::RoomClock;
+use super::colour::Unsaid;
 use super::decoder::DecoderEvent;
 use super::gate;
 use super::graph::GraphError;
@@ -15,7 +16,8 @@ use super::rendition::RenditionKey;
 use super::sdp::{self, AnswerError, Offer};
 use super::sender::{AudioSender, SenderEvent, VideoSender};
 use super::template::Templates;
-use super::transport::{Kind, Track, Transport, TransportError, TransportEvent};
+use super::transport::{Kind, Sinks, Track, Transport, TransportError, TransportEvent};
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::id::PeerId;
@@ -32,6 +34,8 @@ pub struct Plan {
     pub clock: RoomClock,
     /// The peer's offer, narrowed to one codec for each m-line.
     pub offer: Offer,
+    /// What the process grants it; given back when all of it is down.
+    pub permit: Arc<Permit>,
 }
 
 /// What a connection tells its peer. Sent from GStreamer's threads.
@@ -112,25 +116,32 @@ impl Connection {
         let events: Events = Arc::new(events);
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
-        let inbound = Arc::new(Inbound::new(plan.clock, sends(Kind::Audio).then(|| audio.add_voice(plan.peer))));
+        let voice = sends(Kind::Audio).then(|| audio.add_voice(plan.peer));
+        let inbound = Arc::new(Inbound::new(plan.clock, voice, Some(plan.permit.clone())));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
+            inbound
+                .set_parameter_sets(plan.offer.video().and_then(|media| media.payload().parameter_sets.byte_stream()));
             start_decoder(&inbound, &plan, codec, &events)?;
         }
-        let packets = inbound.clone();
-        let transport = Transport::start(
+        let (packets, reports) = (inbound.clone(), inbound.clone());
+        let mut transport = Transport::start(
             &plan.templates,
             &plan.certificate,
             &plan.ice,
             plan.clock,
             &tracks,
-            Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+            Sinks {
+                packets: Arc::new(move |kind, caps, packet| packets.packet(kind, caps, packet)),
+                rtcp: Arc::new(move |rtcp| reports.report(rtcp)),
+            },
             translate(&events),
         )?;
+        transport.hold(plan.permit.clone());
         let switched = events.clone();
         let video = transport.video_source().map(|source| {
-            VideoSender::new(plan.peer, source, move |event| {
+            VideoSender::new(plan.peer, source, unsaid(&plan.offer), move |event| {
                 switched(match event {
                     SenderEvent::Switched(key) => ConnectionEvent::Switched(key),
                     SenderEvent::WantsKeyframe(key) => ConnectionEvent::WantsKeyframe(key),
@@ -143,7 +154,7 @@ impl Connection {
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
-            transport.add_candidate(0, &candidate.to_string());
+            transport.add_candidate(transport_of(&plan.offer), &candidate.to_string());
         }
         Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
@@ -169,11 +180,16 @@ impl Connection {
         }
     }
 
+    /// The m-line of the peer's offer for which it is told our candidates.
+    pub fn mline(&self) -> u32 {
+        u32::try_from(self.plan.offer.tagged_mline()).unwrap_or_default()
+    }
+
     /// A candidate of the peer's, as it came. False if it is of no use.
     pub fn add_candidate(&self, candidate: &str) -> bool {
         let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
         if let Some(candidate) = &usable {
-            self.transport.add_candidate(0, &candidate.to_string());
+            self.transport.add_candidate(transport_of(&self.plan.offer), &candidate.to_string());
         }
         usable.is_some()
     }
@@ -221,6 +237,11 @@ impl Connection {
         self.inbound.set_tile(width, height);
     }
 
+    /// How its picture fills its tile.
+    pub fn fit(&self) -> config::Fit {
+        self.plan.fit
+    }
+
     /// Asks the peer for a keyframe. Blocks for webrtcbin's locks.
     pub fn request_keyframe(&self) {
         self.transport.request_keyframe();
@@ -261,8 +282,18 @@ impl Connection {
     }
 }
 
+/// The m-line whose transport webrtcbin uses for all; it has candidates of any other wait for a transport that never comes.
+fn transport_of(offer: &Offer) -> u32 {
+    u32::try_from(offer.tag()).unwrap_or_default()
+}
+
 fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
+}
+
+/// How the peer takes colours of which nothing is said.
+fn unsaid(offer: &Offer) -> Unsaid {
+    offer.video().map_or(Unsaid::Bt601, Unsaid::of)
 }
 
 /// The offer with the sources that webrtcbin gets to see.
@@ -286,6 +317,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
             kind: if payload.codec().is_some() { Kind::Video } else { Kind::Audio },
             codec: payload.codec(),
             payload: payload.number,
+            single_nal: matches!(payload.format, sdp::Format::H264(_, sdp::PacketizationMode::SingleNal)),
             sends: media.direction.receives(),
             receives: media.direction.sends(),
             extensions: media.extensions.clone(),
@@ -300,7 +332,7 @@ fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
 
 fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) -> Result<(), GraphError> {
     let events = events.clone();
-    inbound.start_decoder(&plan.templates, codec, plan.fit, plan.clock, move |event| {
+    inbound.start_decoder(&plan.templates, codec, plan.fit, unsaid(&plan.offer), plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,

@@ -10,13 +10,17 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
+use super::colour::{Colours, Conversion, Unsaid, canvas_info};
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::keyframe_requests;
-use super::picture::PictureSlot;
+use super::parameter_sets;
+use super::picture::{Frame, PictureSlot};
 use super::size_limit::SizeLimit;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
 use crate::layout;
@@ -42,7 +46,7 @@ pub(super) struct VideoDecoder {
     shape: Arc<Shape>,
     limit: Arc<SizeLimit>,
     dropped: AtomicU64,
-    _graph: Graph,
+    graph: Graph,
 }
 
 /// Where the picture goes and what it is; streaming threads read, the peer writes.
@@ -53,6 +57,8 @@ struct Shape {
     tile: AtomicU32,
     /// The coded picture.
     input: Mutex<Option<gst_video::VideoInfo>>,
+    /// What makes its colours the canvas's, where they are others.
+    colours: Mutex<Option<Conversion>>,
     crop: gst::Element,
     size: gst::Element,
 }
@@ -78,17 +84,34 @@ impl Shape {
             .width(pixels(placed.width))
             .height(pixels(placed.height))
             .pixel_aspect_ratio(gst::Fraction::new(1, 1))
+            // As they come: where it is not said, the scaler guesses by the size, and another size has other colours.
+            .field("colorimetry", info.colorimetry().to_string())
             .build();
         self.size.set_property("caps", &caps);
+    }
+
+    /// The frame in the canvas's colours: as it is, if it has them. Nothing where there is no memory for another.
+    fn recolour(&self, frame: Frame) -> Option<Frame> {
+        let colours = *self.colours.lock().unwrap_or_else(PoisonError::into_inner);
+        match colours {
+            None => Some(frame),
+            Some(conversion) => conversion.apply(&frame, &canvas_info(frame.width(), frame.height())?),
+        }
     }
 }
 
 impl VideoDecoder {
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
+    }
+
     /// Starts a decoder of `codec` that fills `slot`. Blocks for the state change.
     pub(super) fn start(
         templates: &Templates,
         codec: Codec,
         fit: Fit,
+        unsaid: Unsaid,
         clock: RoomClock,
         slot: Arc<PictureSlot>,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
@@ -111,6 +134,7 @@ impl VideoDecoder {
             fit,
             tile: AtomicU32::new(0),
             input: Mutex::new(None),
+            colours: Mutex::new(None),
             crop: graph.element("crop")?,
             size: graph.element("size")?,
         });
@@ -127,12 +151,16 @@ impl VideoDecoder {
                 && let Ok(info) = gst_video::VideoInfo::from_caps(caps.caps())
             {
                 let (width, height) = (info.width(), info.height());
+                let colours = Colours::of_stream(codec, caps.caps(), height, unsaid);
+                *shaped.colours.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Conversion::between(colours, Colours::CANVAS);
                 *shaped.input.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
                 shaped.apply();
                 events(DecoderEvent::Picture { width, height });
             }
             gst::PadProbeReturn::Ok
         });
+        let shaped = shape.clone();
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -142,15 +170,21 @@ impl VideoDecoder {
                         .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
                         .zip(sample.buffer_owned())
                         .and_then(|(info, buffer)| gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok());
-                    if let Some(frame) = frame {
-                        slot.put(Arc::new(frame), clock.now());
+                    if let Some(frame) = frame.and_then(|frame| shaped.recolour(Arc::new(frame))) {
+                        slot.put(frame, clock.now());
                     }
                     Ok(gst::FlowSuccess::Ok)
                 })
                 .build(),
         );
         graph.start()?;
-        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), _graph: graph })
+        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), graph })
+    }
+
+    /// Parameter sets (a byte stream) for a stream that brings none; before the first packet.
+    pub(super) fn lead_in(&self, sets: Vec<u8>) -> Result<(), GraphError> {
+        parameter_sets::lead_in(&self.graph.pad("depayloader", "src")?, sets);
+        Ok(())
     }
 
     /// What the packets are, before the first one and after a change.
@@ -234,14 +268,21 @@ pub(super) mod tests {
         let (tell, told) = mpsc::sync_channel(2 * FRAMES);
         let templates = Templates::load(None).unwrap();
         let slot = Arc::<PictureSlot>::default();
-        let decoder =
-            VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), move |event| {
+        let decoder = VideoDecoder::start(
+            &templates,
+            codec,
+            Fit::Fill,
+            Unsaid::Bt601,
+            RoomClock::start(),
+            slot.clone(),
+            move |event| {
                 let _ = tell.try_send(event);
-            })
-            .unwrap();
+            },
+        )
+        .unwrap();
         let shown = Arc::new(AtomicU64::new(0));
         let counted = shown.clone();
-        let out = decoder._graph.pad("size", "src").unwrap();
+        let out = decoder.graph.pad("size", "src").unwrap();
         out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             counted.fetch_add(1, Ordering::SeqCst);
             gst::PadProbeReturn::Ok
@@ -251,7 +292,7 @@ pub(super) mod tests {
             packets.into_iter().for_each(|packet| decoder.push(packet));
         }
         decoder.source.end_of_stream().unwrap();
-        let end = decoder._graph.element::<gst_app::AppSink>("picture-out").unwrap();
+        let end = decoder.graph.element::<gst_app::AppSink>("picture-out").unwrap();
         let deadline = Instant::now() + DEADLINE;
         while !end.is_eos() && Instant::now() < deadline {
             std::thread::yield_now();
@@ -278,11 +319,18 @@ pub(super) mod tests {
             let (caps, frames) = packets(codec);
             let (tell, told) = mpsc::sync_channel(2 * FRAMES);
             let templates = Templates::load(None).unwrap();
-            let decoder =
-                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), Arc::default(), move |event| {
+            let decoder = VideoDecoder::start(
+                &templates,
+                codec,
+                Fit::Fill,
+                Unsaid::Bt601,
+                RoomClock::start(),
+                Arc::default(),
+                move |event| {
                     let _ = tell.try_send(event);
-                })
-                .unwrap();
+                },
+            )
+            .unwrap();
             decoder.set_caps(&caps);
             let until_keyframe = frames[..KEYFRAME].iter().enumerate().filter(|(index, _)| *index != LOST);
             until_keyframe.flat_map(|(_, packets)| packets).for_each(|packet| decoder.push(packet.clone()));
@@ -303,8 +351,16 @@ pub(super) mod tests {
             let (tell, told) = mpsc::sync_channel(2 * FRAMES);
             let (templates, slot) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default());
             let events = move |event| drop(tell.try_send(event));
-            let decoder =
-                VideoDecoder::start(&templates, codec, Fit::Fill, RoomClock::start(), slot.clone(), events).unwrap();
+            let decoder = VideoDecoder::start(
+                &templates,
+                codec,
+                Fit::Fill,
+                Unsaid::Bt601,
+                RoomClock::start(),
+                slot.clone(),
+                events,
+            )
+            .unwrap();
             for size in [(4_112, 128), (160, 90)] {
                 let (caps, frames) = packets_of_size(codec, size);
                 decoder.set_caps(&caps);

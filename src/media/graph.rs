@@ -1,7 +1,7 @@
 //! A pipeline that runs, and ends when its handle is dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -9,6 +9,7 @@ use gstreamer::prelude::*;
 
 use super::clock::RoomClock;
 use super::template::{TemplateError, Templates};
+use crate::budget::Permit;
 
 /// Pipelines that are not yet down, in the whole process; and a sign at each change.
 static ALIVE: Mutex<usize> = Mutex::new(0);
@@ -53,6 +54,7 @@ pub struct Graph {
     name: &'static str,
     pipeline: gst::Pipeline,
     last: Option<fn(&gst::Pipeline)>,
+    permit: Option<Arc<Permit>>,
     /// Whose it is, for the log.
     span: tracing::Span,
 }
@@ -69,7 +71,7 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         let pipeline = templates.pipeline(name, values)?;
         *alive() += 1;
-        let graph = Self { name, pipeline, last: None, span: tracing::Span::current() };
+        let graph = Self { name, pipeline, last: None, permit: None, span: tracing::Span::current() };
         clock.govern(&graph.pipeline);
         let bus = graph
             .pipeline
@@ -119,6 +121,11 @@ impl Graph {
         self.last = Some(last);
     }
 
+    /// What the process granted for it is given back when it is down, if nothing else holds it.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.permit = Some(permit);
+    }
+
     /// Sets it going without waiting: for pipelines whose end is waited for anyway.
     pub(super) fn begin(&self) -> Result<(), GraphError> {
         let not_started = |detail: String| GraphError::NotStarted { graph: self.name.to_owned(), detail };
@@ -155,7 +162,7 @@ impl Graph {
 impl Drop for Graph {
     fn drop(&mut self) {
         let (name, pipeline, last) = (self.name, self.pipeline.clone(), self.last);
-        let span = self.span.clone();
+        let (span, permit) = (self.span.clone(), self.permit.take());
         let down = move || {
             let _entered = span.enter();
             if let Some(last) = last {
@@ -168,6 +175,7 @@ impl Drop for Graph {
                 bus.unset_sync_handler();
             }
             drop(pipeline);
+            drop(permit);
             *alive() -= 1;
             ALIVE_CHANGED.notify_all();
         };

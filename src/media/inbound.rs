@@ -2,19 +2,25 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer_rtp as gst_rtp;
 
 use super::audio_mixer::Voice;
 use super::clock::RoomClock;
+use super::colour::Unsaid;
 use super::decoder::{DecoderEvent, VideoDecoder};
 use super::graph::GraphError;
 use super::picture::PictureSlot;
 use super::template::Templates;
 use super::transport::Kind;
+use crate::budget::Permit;
 use crate::config::Fit;
 use crate::control::Codec;
+
+/// What it takes to decode a frame and to scale it, or a little more.
+const DECODED_WITHIN: Duration = Duration::from_millis(5);
 
 /// The receiving half of a participant.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(super) struct Inbound {
     /// A std mutex: held while a packet's reference is handed on, and while a failed decoder is exchanged.
     video: Mutex<Video>,
     voice: Option<Voice>,
+    /// What the process granted for the peer.
+    permit: Option<Arc<Permit>>,
     invalid: AtomicU64,
 }
 
@@ -33,16 +41,19 @@ struct Video {
     /// The caps of the stream, for a decoder that starts in the middle of it.
     caps: Option<gst::Caps>,
     tile: Option<(u32, u32)>,
+    /// H.264 parameter sets that the offer had, for every decoder.
+    parameter_sets: Option<Vec<u8>>,
     /// Packets were left out since the last one that the decoder got.
     skipped: bool,
 }
 
 impl Inbound {
-    pub(super) fn new(clock: RoomClock, voice: Option<Voice>) -> Self {
+    pub(super) fn new(clock: RoomClock, voice: Option<Voice>, permit: Option<Arc<Permit>>) -> Self {
         Self {
             clock,
+            permit,
             slot: Arc::default(),
-            video: Mutex::new(Video { decoder: None, caps: None, tile: None, skipped: false }),
+            video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None, skipped: false }),
             voice,
             invalid: AtomicU64::new(0),
         }
@@ -57,17 +68,29 @@ impl Inbound {
         &self.slot
     }
 
+    /// What decoders that start from now on are given before the stream.
+    pub(super) fn set_parameter_sets(&self, sets: Option<Vec<u8>>) {
+        self.video().parameter_sets = sets;
+    }
+
     /// Starts a decoder, in the place of one that failed if there was one. Blocks for the state change.
     pub(super) fn start_decoder(
         &self,
         templates: &Templates,
         codec: Codec,
         fit: Fit,
+        unsaid: Unsaid,
         clock: RoomClock,
         events: impl Fn(DecoderEvent) + Send + Sync + 'static,
     ) -> Result<(), GraphError> {
-        let decoder = VideoDecoder::start(templates, codec, fit, clock, self.slot.clone(), events)?;
+        let mut decoder = VideoDecoder::start(templates, codec, fit, unsaid, clock, self.slot.clone(), events)?;
+        if let Some(permit) = &self.permit {
+            decoder.hold(permit.clone());
+        }
         let mut video = self.video();
+        if let Some(sets) = video.parameter_sets.clone() {
+            decoder.lead_in(sets)?;
+        }
         if let Some((width, height)) = video.tile {
             decoder.set_tile(width, height);
         }
@@ -108,6 +131,7 @@ impl Inbound {
                 if let Some(caps) = caps {
                     decoder.set_caps(caps);
                 }
+                self.follow_lips(&packet);
                 let now = self.clock.now();
                 if !self.slot.is_seen(now) {
                     self.slot.skip(now);
@@ -124,7 +148,10 @@ impl Inbound {
                 let Some(voice) = &self.voice else { return };
                 match gst_rtp::RTPBuffer::from_buffer_readable(&packet) {
                     Ok(rtp) => match rtp.payload() {
-                        Ok(payload) => voice.push(rtp.seq(), rtp.timestamp(), payload),
+                        Ok(payload) => {
+                            voice.source(rtp.ssrc());
+                            voice.push(rtp.seq(), rtp.timestamp(), payload);
+                        }
                         Err(_) => drop(self.invalid.fetch_add(1, Ordering::Relaxed)),
                     },
                     Err(_) => drop(self.invalid.fetch_add(1, Ordering::Relaxed)),
@@ -133,15 +160,35 @@ impl Inbound {
         }
     }
 
-    /// Packets that were not RTP, and video packets dropped because the decoder did not follow.
+    /// Tells the voice of a frame of the picture that is complete, and has it wait for the voice where that is later.
+    fn follow_lips(&self, packet: &gst::Buffer) {
+        if let Some(voice) = &self.voice
+            && let Ok(rtp) = gst_rtp::RTPBuffer::from_buffer_readable(packet)
+            && rtp.is_marker()
+        {
+            let shown_after = DECODED_WITHIN + self.slot.shown_after();
+            self.slot.hold(voice.picture(rtp.ssrc(), rtp.timestamp(), shown_after));
+        }
+    }
+
+    /// A compound RTCP packet of the peer's, on a streaming thread.
+    pub(super) fn report(&self, rtcp: &[u8]) {
+        if let Some(voice) = &self.voice {
+            voice.report(rtcp);
+        }
+    }
+
+    /// Packets that were not RTP, video packets dropped because the decoder did not follow, and pictures because too many
+    /// waited for their voice.
     pub(super) fn dropped(&self) -> u64 {
-        self.invalid.load(Ordering::Relaxed) + self.video().decoder.as_ref().map_or(0, VideoDecoder::dropped)
+        let late = self.slot.overflowed();
+        late + self.invalid.load(Ordering::Relaxed) + self.video().decoder.as_ref().map_or(0, VideoDecoder::dropped)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::super::decoder::tests::{FRAMES, packets};
     use super::*;
@@ -161,11 +208,11 @@ mod tests {
         gst::init().unwrap();
         for codec in [Codec::Vp8, Codec::H264] {
             let clock = RoomClock::start();
-            let inbound = Inbound::new(clock, None);
+            let inbound = Inbound::new(clock, None, None);
             let asked = Arc::new(AtomicU64::new(0));
             let asks = asked.clone();
             inbound
-                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, clock, move |event| {
+                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, Unsaid::Bt601, clock, move |event| {
                     if event == DecoderEvent::WantsKeyframe {
                         asks.fetch_add(1, Ordering::Relaxed);
                     }

@@ -15,7 +15,7 @@ use super::clock::RoomClock;
 use super::dtls::{self, AfterHandshake};
 use super::gate::Gate;
 use super::receiver_reports::{self, ReceiverReports};
-use super::transport::{Kind, Track, TransportError};
+use super::transport::{Kind, ReportSink, Track, TransportError};
 use crate::config;
 
 /// How long voice waits for a missing packet, in ms: it has FEC and concealment, and only packets out of order are worth
@@ -95,9 +95,10 @@ pub(super) fn configure_insides(
     heard: &Arc<Heard>,
     reports: &Arc<Mutex<ReceiverReports>>,
     gate: &Arc<Gate>,
+    rtcp: &ReportSink,
 ) {
     let Some(bin) = webrtc.downcast_ref::<gst::Bin>() else { return };
-    let (heard, reports, gate) = (heard.clone(), reports.clone(), gate.clone());
+    let (heard, reports, gate, rtcp) = (heard.clone(), reports.clone(), gate.clone(), rtcp.clone());
     let receives = tracks.iter().any(|track| track.receives);
     let audio_payload = tracks.iter().find(|track| track.kind == Kind::Audio).map(|track| track.payload);
     bin.connect_deep_element_added(move |_, _, element| {
@@ -107,12 +108,13 @@ pub(super) fn configure_insides(
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
             "rtpsession" => {
+                report_capture_time(element);
                 if receives {
                     hasten_feedback(element);
                 } else {
                     set_rtcp_interval(element, receiver_reports::INTERVAL);
                 }
-                listen_for_reports(element, reports.clone());
+                listen_for_reports(element, reports.clone(), rtcp.clone());
             }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.
@@ -153,6 +155,13 @@ pub(super) fn hasten_feedback(session: &gst::Element) {
     internal(session).set_property("twcc-feedback-interval", TRANSPORT_FEEDBACK.nseconds());
 }
 
+/// Has sender reports tell the time of capture, which is when a frame was mixed. By default GStreamer adds the pipeline's
+/// latency, of which a session in webrtcbin is never told; then it takes the time for unknown, and the timestamps that it
+/// reports run away from those that it sends by as much time as goes by.
+pub(super) fn report_capture_time(session: &gst::Element) {
+    session.set_property("rtcp-sync-send-time", false);
+}
+
 /// Sets how long at least the pause between regular RTCP packets is.
 pub(super) fn set_rtcp_interval(session: &gst::Element, interval: Duration) {
     internal(session).set_property("rtcp-min-interval", u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX));
@@ -164,12 +173,20 @@ fn internal(session: &gst::Element) -> gst::glib::Object {
 }
 
 /// Notes what the peer reports; what it says has passed SRTCP.
-fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>) {
+fn listen_for_reports(session: &gst::Element, reports: Arc<Mutex<ReceiverReports>>, rtcp: ReportSink) {
+    on_rtcp(session, move |packet| {
+        reports.lock().unwrap_or_else(PoisonError::into_inner).take(packet);
+        rtcp(packet);
+    });
+}
+
+/// Calls `take` with each compound RTCP packet that comes, on a streaming thread.
+pub(super) fn on_rtcp(session: &gst::Element, take: impl Fn(&[u8]) + Send + Sync + 'static) {
     internal(session).connect("on-receiving-rtcp", false, move |values| {
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {
-            reports.lock().unwrap_or_else(PoisonError::into_inner).take(&packet);
+            take(&packet);
         }
         None
     });

@@ -4,10 +4,12 @@
 //! `transport` → `inbound` → `decoder` (behind a `size_limit`, by `coded_size`) → `picture` → `video_mixer` (with
 //! `still`s, copied by `compose`). Outbound: `video_mixer` → `rendition` → `sender` → `transport`. Voices: `inbound` →
 //! `audio_mixer` → `transport`. `connection` is all of that for one peer, `stage` the canvas of a room. `insides` is what
-//! webrtcbin has no properties for, `certificate` what it shows in DTLS, `gate` what stands before its RTP session, `dtls`
-//! what of that may still come after the handshake, `addresses` which of the machine's it uses, `receiver_reports` what
-//! peers say of their lines, `goodbye` a connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is
-//! the other end of a call: what bots and tests join rooms with.
+//! webrtcbin has no properties for, `payload_type` and `parameter_sets` what payloaders and depayloaders have none for,
+//! `certificate` what is shown in DTLS, `gate` what stands before the RTP session, `dtls` what of that may still come after
+//! the handshake, `addresses` which of the machine's it uses, `receiver_reports` what peers say of their lines,
+//! `sender_reports` what they say of the time of what they send, for which the voice or `held` pictures wait, `goodbye` a
+//! connection's last word; `sdp` lets no text of a client near webrtcbin. `caller` is the other end of a call: what bots
+//! and tests join rooms with.
 
 mod addresses;
 pub mod audio_mixer;
@@ -15,22 +17,29 @@ pub mod caller;
 mod certificate;
 mod clock;
 mod coded_size;
+mod colour;
 mod compose;
 mod connection;
+pub mod cost;
 mod decoder;
 mod dtls;
 mod gate;
 mod goodbye;
 mod graph;
+mod held;
 mod inbound;
 mod insides;
 mod install;
 mod keyframe_requests;
+mod lettering;
+mod parameter_sets;
+mod payload_type;
 mod picture;
 mod receiver_reports;
 mod rendition;
 pub mod sdp;
 mod sender;
+mod sender_reports;
 mod size_limit;
 mod stage;
 mod still;

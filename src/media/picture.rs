@@ -8,8 +8,14 @@ use std::time::Duration;
 
 use gstreamer_video as gst_video;
 
+use super::held::Held;
+
 /// After this long without a look a picture counts as unseen. Long enough for a newcomer to get its tile.
 const SEEN_FOR: Duration = Duration::from_secs(2);
+
+/// Half a tick of a canvas of 30 frames a second, and the longest that is believed: a tick of one of 10.
+const USUAL_LOOK: Duration = Duration::from_millis(17);
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 /// A decoded frame in I420, mapped for reading and shared by reference count.
 pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
@@ -24,6 +30,14 @@ pub struct PictureSlot {
 #[derive(Debug, Default)]
 struct SlotState {
     latest: Option<(Frame, Duration)>,
+    /// When the newest frame came, shown or not.
+    came: Option<Duration>,
+    /// How long frames wait before they are shown, and those that do.
+    hold: Duration,
+    held: Held<Frame>,
+    /// The latest frame was looked at. And how long it takes until frames are: a mean over a few of them.
+    shown: bool,
+    shown_after: Option<Duration>,
     frames: u64,
     /// When the mixer last looked.
     looked: Option<Duration>,
@@ -32,9 +46,21 @@ struct SlotState {
 }
 
 impl SlotState {
-    fn latest(&self, now: Duration, max_age: Duration) -> Option<Frame> {
+    fn latest(&mut self, now: Duration, max_age: Duration) -> Option<Frame> {
+        if let Some(due) = self.held.due(now) {
+            self.latest = Some(due);
+            self.shown = false;
+        }
         let (frame, at) = self.latest.as_ref()?;
         (now.saturating_sub(*at) <= max_age).then(|| frame.clone())
+    }
+
+    /// The latest frame is being shown.
+    fn note_look(&mut self, now: Duration) {
+        if let Some((_, at)) = self.latest.as_ref().filter(|_| !std::mem::replace(&mut self.shown, true)) {
+            let after = now.saturating_sub(*at).min(LONGEST_LOOK);
+            self.shown_after = Some(self.shown_after.map_or(after, |mean| (mean * 7 + after) / 8));
+        }
     }
 }
 
@@ -47,8 +73,30 @@ impl PictureSlot {
     /// A new frame, decoded at running time `now`.
     pub fn put(&self, frame: Frame, now: Duration) {
         let mut state = self.lock();
-        state.latest = Some((frame, now));
+        if state.hold.is_zero() && state.held.is_empty() {
+            state.latest = Some((frame, now));
+            state.shown = false;
+        } else {
+            let (bytes, due) = (frame.buffer().size(), now + state.hold);
+            state.held.keep(frame, bytes, due);
+        }
+        state.came = Some(now);
         state.frames += 1;
+    }
+
+    /// Frames that come from now on are shown this much later, for the voice that belongs to them.
+    pub(super) fn hold(&self, hold: Duration) {
+        self.lock().hold = hold;
+    }
+
+    /// How long it takes until a frame that waits for nothing is looked at; half a tick of the usual canvas before any was.
+    pub(super) fn shown_after(&self) -> Duration {
+        self.lock().shown_after.unwrap_or(USUAL_LOOK)
+    }
+
+    /// Frames that found no room to wait in.
+    pub(super) fn overflowed(&self) -> u64 {
+        self.lock().held.dropped()
     }
 
     /// Puts the same picture in another size in the place of `old`, unless a newer one has come.
@@ -64,7 +112,9 @@ impl PictureSlot {
     pub(super) fn look(&self, now: Duration, max_age: Duration) -> Option<Frame> {
         let mut state = self.lock();
         state.looked = Some(now);
-        state.latest(now, max_age)
+        let latest = state.latest(now, max_age);
+        state.note_look(now);
+        latest
     }
 
     /// Whether somebody looks, so that what comes is worth decoding. The first time it is asked counts as a look.
@@ -81,8 +131,7 @@ impl PictureSlot {
     /// Whether a frame is to be expected soon: a moment ago something came that was not decoded, and none was since.
     pub(super) fn is_awaited(&self, now: Duration) -> bool {
         let state = self.lock();
-        let decoded = state.latest.as_ref().map(|(_, at)| *at);
-        state.skipped > decoded && state.skipped.is_some_and(|skipped| now.saturating_sub(skipped) <= SEEN_FOR)
+        state.skipped > state.came && state.skipped.is_some_and(|skipped| now.saturating_sub(skipped) <= SEEN_FOR)
     }
 
     /// The newest frame that is not older than `max_age` at `now`.
@@ -93,7 +142,7 @@ impl PictureSlot {
     /// When the newest frame came, decoded or not, in running time.
     pub fn last(&self) -> Option<Duration> {
         let state = self.lock();
-        state.latest.as_ref().map(|(_, at)| *at).max(state.skipped)
+        state.came.max(state.skipped)
     }
 
     /// Frames decoded so far.
@@ -126,6 +175,24 @@ mod tests {
         assert!(slot.is_seen(at(106)) && !slot.is_seen(at(107)));
         slot.latest(at(107), at(3));
         assert!(!slot.is_seen(at(107)), "to ask whether there is one is no look");
+    }
+
+    #[test]
+    fn frames_that_are_held_are_shown_when_they_are_due() {
+        let (slot, ms) = (PictureSlot::default(), Duration::from_millis);
+        let frames = [frame(), frame(), frame()];
+        let shows = |now, number: usize| slot.look(ms(now), at(3)).is_some_and(|it| Arc::ptr_eq(&it, &frames[number]));
+        slot.put(frames[0].clone(), ms(1_000));
+        assert!(shows(1_010, 0));
+        assert_eq!(slot.shown_after(), ms(10));
+        slot.hold(ms(400));
+        slot.put(frames[1].clone(), ms(1_040));
+        assert_eq!(slot.last(), Some(ms(1_040)));
+        slot.hold(ms(0));
+        slot.put(frames[2].clone(), ms(1_080));
+        assert!(shows(1_430, 0), "the second is not due, nor what came after it");
+        assert!(shows(1_440, 2), "what came after it is due by then");
+        assert!(shows(3_000, 2));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::clock::{RoomClock, clock_time};
+use super::colour::{Colours, Conversion, Unsaid};
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::sender::VideoSender;
 use super::template::Templates;
@@ -21,6 +22,9 @@ use crate::id::PeerId;
 /// Composites that may wait for the encoder. More would only be delay.
 const MAX_QUEUED_FRAMES: u64 = 2;
 
+/// Bytes of a slice that stays within a packet of 1200 with its headers.
+const SLICE_BYTES: u32 = 1_100;
+
 /// Seconds between regular keyframes.
 const KEYFRAME_SECONDS: u32 = 10;
 
@@ -29,6 +33,8 @@ const KEYFRAME_SECONDS: u32 = 10;
 pub struct RenditionKey {
     pub codec: Codec,
     pub name: String,
+    /// H.264 in slices that fit into packets, for peers that take no fragments: another encode.
+    pub single_nal: bool,
 }
 
 /// An encoded frame on its way to the watchers.
@@ -47,6 +53,9 @@ pub struct Rendition {
     encoder_out: gst_app::AppSink,
     shared: Arc<Shared>,
     pace: Mutex<Pace>,
+    /// What makes the canvas's colours those that who guesses takes the frames for; nothing where they are the same, or
+    /// where the codec says it.
+    guess: Option<Conversion>,
     _graph: Graph,
 }
 
@@ -58,11 +67,18 @@ struct Shared {
     keyframes: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicBool,
+    /// Whether all who watch guess.
+    guessed: AtomicBool,
 }
 
 impl Shared {
     fn watchers(&self) -> MutexGuard<'_, Vec<Arc<VideoSender>>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_guesses(&self, watchers: &[Arc<VideoSender>]) {
+        let guessed = watchers.iter().all(|watcher| watcher.unsaid() == Unsaid::BySize);
+        self.guessed.store(guessed, Ordering::Relaxed);
     }
 }
 
@@ -98,7 +114,7 @@ impl Rendition {
     /// more; [`has_failed`](Self::has_failed) holds by then. Blocks for the state change.
     pub fn start(
         templates: &Templates,
-        codec: Codec,
+        key: RenditionKey,
         config: &config::Rendition,
         canvas_fps: u32,
         clock: RoomClock,
@@ -113,13 +129,16 @@ impl Rendition {
             ("threads", threads.to_string()),
             ("keyframe-distance", (fps * KEYFRAME_SECONDS).to_string()),
         ];
-        let name = match codec {
+        let name = match key.codec {
             Codec::Vp8 => {
                 values.push(("bitrate", config.bitrate.to_string()));
                 "encode-vp8"
             }
             Codec::H264 => {
                 values.push(("bitrate-kbit", (config.bitrate / 1000).max(1).to_string()));
+                if key.single_nal {
+                    values.push(("slice-max-size", SLICE_BYTES.to_string()));
+                }
                 "encode-h264"
             }
         };
@@ -133,7 +152,6 @@ impl Rendition {
         })?;
         let source: gst_app::AppSrc = graph.element("raw-in")?;
         let encoder_out: gst_app::AppSink = graph.element("encoded-out")?;
-        let key = RenditionKey { codec, name: config.name.clone() };
         let (fan_out, from) = (shared.clone(), key.clone());
         encoder_out.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
@@ -152,6 +170,7 @@ impl Rendition {
                 .build(),
         );
         graph.start()?;
+        let guess = (key.codec == Codec::Vp8).then(|| Colours::guessed(config.height));
         let interval = Duration::from_secs(1) / fps;
         Ok(Self {
             key,
@@ -159,6 +178,7 @@ impl Rendition {
             encoder_out,
             shared,
             pace: Mutex::new(Pace { interval, next: Duration::ZERO }),
+            guess: guess.and_then(|guess| Conversion::between(Colours::CANVAS, guess)),
             _graph: graph,
         })
     }
@@ -176,7 +196,13 @@ impl Rendition {
             self.source.set_caps(Some(&composite.caps));
         }
         // It fails only when the encoder did, or while the pipeline goes down.
-        let _ = self.source.push_buffer(composite.buffer.clone());
+        let _ = self.source.push_buffer(self.coloured(composite));
+    }
+
+    /// The composite in the colours that it will be taken for: the canvas's, unless all who watch guess others.
+    fn coloured(&self, composite: &Composite) -> gst::Buffer {
+        let guess = self.guess.filter(|_| self.shared.guessed.load(Ordering::Relaxed));
+        guess.and_then(|guess| composite.recoloured(&guess)).unwrap_or_else(|| composite.buffer.clone())
     }
 
     /// Hands its frames to `sender` from now on, and makes a keyframe for it.
@@ -189,6 +215,7 @@ impl Rendition {
                 sender.follow_another(&self.key);
             }
             watchers.push(sender);
+            self.shared.count_guesses(&watchers);
         }
         self.request_keyframe();
     }
@@ -197,6 +224,7 @@ impl Rendition {
     pub fn remove_watcher(&self, peer: PeerId) -> bool {
         let mut watchers = self.shared.watchers();
         watchers.retain(|watcher| watcher.peer() != peer);
+        self.shared.count_guesses(&watchers);
         watchers.is_empty()
     }
 
@@ -238,6 +266,38 @@ pub(super) fn stamp(buffer: &mut gst::BufferRef, pts: Duration, duration: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vp8_is_coloured_for_those_who_guess_only_where_nobody_knows() {
+        gst::init().unwrap();
+        let templates = Templates::load(None).unwrap();
+        let watcher = |peer, unsaid| {
+            let source = gst_app::AppSrc::builder().format(gst::Format::Time).build();
+            VideoSender::new(PeerId::from_bits(peer), source, unsaid, |_| {})
+        };
+        let mut canvas = super::super::video_mixer::Canvas::new(&config::Video::default()).unwrap();
+        let composite = canvas.compose(&[], Duration::ZERO, Duration::from_millis(33)).unwrap();
+        let config =
+            |height| config::Rendition { name: "r".into(), width: height * 2, height, fps: 30, bitrate: 500_000 };
+        let start = |codec, height| {
+            let key = RenditionKey { codec, name: "r".into(), single_nal: false };
+            Rendition::start(&templates, key, &config(height), 30, RoomClock::start(), |_| {}).unwrap()
+        };
+        let as_it_is = |rendition: &Rendition| rendition.coloured(&composite).as_ptr() == composite.buffer.as_ptr();
+        let large = start(Codec::Vp8, 720);
+        large.add_watcher(watcher(1, Unsaid::BySize));
+        assert!(!as_it_is(&large), "who guesses takes it for BT.709");
+        assert_eq!(large.coloured(&composite).pts(), composite.buffer.pts());
+        large.add_watcher(watcher(2, Unsaid::Bt601));
+        assert!(as_it_is(&large), "a browser takes it for BT.601");
+        large.remove_watcher(PeerId::from_bits(2));
+        assert!(!as_it_is(&large));
+        for (codec, height) in [(Codec::Vp8, 360), (Codec::H264, 720)] {
+            let rendition = start(codec, height);
+            rendition.add_watcher(watcher(1, Unsaid::BySize));
+            assert!(as_it_is(&rendition), "{codec} of {height} lines is taken for what it is");
+        }
+    }
 
     #[test]
     fn a_slower_rendition_takes_every_second_frame() {

@@ -8,6 +8,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 
 use super::clock::clock_time;
+use super::colour::Unsaid;
 use super::rendition::{EncodedFrame, RenditionKey};
 use crate::bucket::TokenBucket;
 use crate::id::PeerId;
@@ -36,6 +37,7 @@ pub enum SenderEvent {
 pub struct VideoSender {
     peer: PeerId,
     source: gst_app::AppSrc,
+    unsaid: Unsaid,
     events: Box<dyn Fn(SenderEvent) + Send + Sync>,
     began: Instant,
     state: Mutex<State>,
@@ -81,11 +83,13 @@ impl VideoSender {
     pub(super) fn new(
         peer: PeerId,
         source: gst_app::AppSrc,
+        unsaid: Unsaid,
         events: impl Fn(SenderEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             peer,
             source,
+            unsaid,
             events: Box::new(events),
             began: Instant::now(),
             state: Mutex::new(State {
@@ -104,6 +108,11 @@ impl VideoSender {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the peer takes colours of which nothing is said.
+    pub(super) fn unsaid(&self) -> Unsaid {
+        self.unsaid
     }
 
     /// Whose it is.
@@ -274,7 +283,7 @@ mod tests {
     }
 
     fn key(name: &str) -> RenditionKey {
-        RenditionKey { codec: crate::control::Codec::Vp8, name: name.to_owned() }
+        RenditionKey { codec: crate::control::Codec::Vp8, name: name.to_owned(), single_nal: false }
     }
 
     fn running_source() -> (gst::Pipeline, gst_app::AppSrc) {
@@ -292,7 +301,8 @@ mod tests {
         let (pipeline, source) = running_source();
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, move |e| seen.lock().unwrap().push(e));
+        let sender =
+            VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, move |e| seen.lock().unwrap().push(e));
         sender.open();
         sender.switch_to(Some(key("high")));
         sender.frame(&key("high"), &frame(10, true));
@@ -319,7 +329,7 @@ mod tests {
     #[test]
     fn after_a_change_of_the_encoder_the_same_rendition_goes_on_with_a_keyframe() {
         let (pipeline, source) = running_source();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, |_| {});
+        let sender = VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, |_| {});
         sender.open();
         sender.switch_to(Some(key("high")));
         sender.frame(&key("high"), &frame(10, true));
@@ -343,7 +353,7 @@ mod tests {
         let (pipeline, source) = running_source();
         let asked = Arc::new(AtomicU64::new(0));
         let counted = asked.clone();
-        let sender = VideoSender::new(PeerId::from_bits(1), source, move |event| {
+        let sender = VideoSender::new(PeerId::from_bits(1), source, Unsaid::Bt601, move |event| {
             if matches!(event, SenderEvent::WantsKeyframe(_)) {
                 counted.fetch_add(1, Ordering::Relaxed);
             }

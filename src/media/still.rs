@@ -7,9 +7,13 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
+use super::colour::{Colours, Conversion, canvas_info};
+use super::compose;
 use super::graph::{Graph, GraphError};
+use super::lettering;
 use super::picture::Frame;
 use super::template::Templates;
 use crate::id::PeerId;
@@ -17,6 +21,9 @@ use crate::id::PeerId;
 const SLATE: &str = include_str!("../../assets/slate.svg");
 const LABEL: &str = include_str!("../../assets/label.svg");
 const LABEL_MUTED: &str = include_str!("../../assets/label-muted.svg");
+
+/// How far a label's letters differ from its ground, in luma, at the least.
+const INK: u8 = 16;
 
 /// How long the drawing of one still may take.
 const DRAW_DEADLINE: gst::ClockTime = gst::ClockTime::from_seconds(2);
@@ -49,27 +56,91 @@ impl Still {
         Self::Label { height: label, max_width: width & !1, name: name.to_owned(), muted }
     }
 
-    fn svg(&self) -> String {
+    fn draw(&self, templates: &Templates) -> Result<Frame, StillError> {
         match self {
-            Self::Slate { width, height, peer, name } => fill(
-                SLATE,
-                &[
+            Self::Slate { width, height, peer, name } => {
+                let values = [
                     ("width", width.to_string()),
                     ("height", height.to_string()),
-                    ("initials", initials(name)),
-                    ("name", name.clone()),
+                    ("side", width.min(height).to_string()),
+                    ("initials", lettering::initials(name)),
                     ("colour", colour(*peer)),
-                ],
-            ),
+                ];
+                draw(templates, &fill(SLATE, &values))
+            }
             Self::Label { height, max_width, name, muted } => {
-                let (width, text) = label_text(name, *height, *max_width, *muted);
-                fill(
-                    if *muted { LABEL_MUTED } else { LABEL },
-                    &[("width", width.to_string()), ("height", height.to_string()), ("name", text)],
-                )
+                let svg = if *muted { LABEL_MUTED } else { LABEL };
+                // Wider than it may become, so that a name that is too long shows, whatever gaps it has.
+                let wide = max_width + 4 * height;
+                let size = [("width", wide.to_string()), ("height", height.to_string())];
+                let strip = |name: &str| {
+                    let [width, height] = size.clone();
+                    draw(templates, &fill(svg, &[width, height, ("name", lettering::drawable(name))]))
+                };
+                label(name, *max_width, height / 3, strip)
             }
         }
     }
+}
+
+/// The label that fits: the drawing of the name, or of as much of it as there is room for, cut to its width. The drawing
+/// is the ruler: what a name's width is, only the fonts know.
+fn label(
+    name: &str,
+    max_width: u32,
+    margin: u32,
+    strip: impl Fn(&str) -> Result<Frame, StillError>,
+) -> Result<Frame, StillError> {
+    let room = max_width.saturating_sub(margin);
+    let whole = strip(name)?;
+    let width = inked(&whole);
+    if width <= room {
+        return cut(&whole, width + margin);
+    }
+    // The longest beginning that fits is between these numbers of characters.
+    let (mut fits, mut too_long) = (0, lettering::length(name));
+    let mut best = None;
+    while fits + 1 < too_long {
+        let middle = fits.midpoint(too_long);
+        let drawn = strip(&lettering::shortened(name, middle))?;
+        let width = inked(&drawn);
+        if width <= room {
+            (fits, best) = (middle, Some((drawn, width)));
+        } else {
+            too_long = middle;
+        }
+    }
+    match best {
+        Some((drawn, width)) => cut(&drawn, width + margin),
+        None => cut(&strip("…")?, max_width),
+    }
+}
+
+/// How far a strip's drawing reaches to the right, in pixels.
+fn inked(strip: &Frame) -> u32 {
+    let (Ok(luma), Some(stride)) = (strip.plane_data(0), stride(strip)) else { return 0 };
+    let ground = luma.first().copied().unwrap_or_default();
+    let width = strip.width() as usize;
+    let last = |row: &[u8]| row.iter().take(width).rposition(|luma| luma.abs_diff(ground) > INK).map_or(0, |x| x + 1);
+    let right = luma.chunks(stride).take(strip.height() as usize).map(last).max().unwrap_or_default();
+    u32::try_from(right).unwrap_or(u32::MAX)
+}
+
+fn stride(frame: &Frame) -> Option<usize> {
+    usize::try_from(frame.plane_stride()[0]).ok().filter(|stride| *stride > 0)
+}
+
+/// The left part of a strip, as wide as that up to the even pixel.
+fn cut(strip: &Frame, width: u32) -> Result<Frame, StillError> {
+    let info = canvas_info((width + 1) & !1, strip.height()).ok_or(StillError::NotDrawn)?;
+    let mut buffer = gst::Buffer::with_size(info.size()).map_err(|_| StillError::NotDrawn)?;
+    {
+        let buffer = buffer.get_mut().ok_or(StillError::NotDrawn)?;
+        let mut label =
+            gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, &info).map_err(|_| StillError::NotDrawn)?;
+        compose::copy(&mut label, strip, (0, 0));
+    }
+    gst_video::VideoFrame::from_buffer_readable(buffer, &info).map(Arc::new).map_err(|_| StillError::NotDrawn)
 }
 
 /// Draws stills, and keeps those of the scene that it is at and of the one before. One thread at a time uses it.
@@ -95,7 +166,7 @@ impl Easel {
         if let Some(frame) = self.kept.get(still) {
             return Some(frame.clone());
         }
-        let known = self.before.remove(still).map_or_else(|| draw(&self.templates, &still.svg()), Ok);
+        let known = self.before.remove(still).map_or_else(|| still.draw(&self.templates), Ok);
         let frame = known.inspect_err(|error| tracing::error!(%error, "a still could not be drawn")).ok()?;
         self.kept.insert(still.clone(), frame.clone());
         Some(frame)
@@ -122,29 +193,21 @@ pub(super) fn jpeg(templates: &Templates, composite: &super::video_mixer::Compos
     let sink: gst_app::AppSink = graph.element("jpeg-out").ok()?;
     graph.begin().ok()?;
     source.set_caps(Some(&composite.caps));
-    source.push_buffer(composite.buffer.clone()).and_then(|_| source.end_of_stream()).ok()?;
+    let recoloured = Conversion::between(Colours::CANVAS, Colours::JPEG).map(|jpeg| composite.recoloured(&jpeg));
+    let buffer = recoloured.unwrap_or_else(|| Some(composite.buffer.clone()))?;
+    source.push_buffer(buffer).and_then(|_| source.end_of_stream()).ok()?;
     let sample = sink.try_pull_sample(DRAW_DEADLINE)?;
     let map = sample.buffer()?.map_readable().ok()?;
     Some(map.to_vec())
 }
 
-/// Puts values into an SVG's `${…}`. Texts are escaped: names are anybody's. XML has no control characters, and the
-/// escaping ends the program at a NUL.
+/// Puts values into an SVG's `${…}`, escaped: names are anybody's.
 fn fill(svg: &str, values: &[(&str, String)]) -> String {
     let mut text = svg.to_owned();
     for (key, value) in values {
-        let value: String = value.chars().filter(|c| !c.is_control()).collect();
-        text = text.replace(&format!("${{{key}}}"), &gst::glib::markup_escape_text(&value));
+        text = text.replace(&format!("${{{key}}}"), &gst::glib::markup_escape_text(value));
     }
     text
-}
-
-/// One or two letters for a name: of its first and its last word.
-fn initials(name: &str) -> String {
-    let mut words = name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
-    let first = words.next();
-    let letters: String = first.into_iter().chain(words.next_back()).flat_map(char::to_uppercase).collect();
-    if letters.is_empty() { "?".to_owned() } else { letters }
 }
 
 /// A calm colour that is always the same for a participant. The web client's list of participants has the same ones
@@ -153,40 +216,6 @@ fn colour(peer: PeerId) -> String {
     const COLOURS: [&str; 10] =
         ["#3b6ea8", "#8a5a9e", "#2f8f7a", "#b0643c", "#6d7f2f", "#a84f6b", "#4f7f9f", "#7a6bb0", "#9a7b2e", "#3f8a52"];
     COLOURS[(peer.bits() % COLOURS.len() as u64) as usize].to_owned()
-}
-
-/// The label's width and its text, cut with an ellipsis where the tile is too narrow. Widths are estimated from the
-/// letters' kinds, on the wide side: the label is opaque, so some slack is only margin.
-fn label_text(name: &str, height: u32, max_width: u32, muted: bool) -> (u32, String) {
-    let em = f64::from(height) * 0.6;
-    let advance = |c: char| match c {
-        'i' | 'j' | 'l' | 't' | 'f' | 'I' | '.' | ',' | '\'' | ' ' | '-' => 0.38,
-        'm' | 'w' | 'M' | 'W' | '@' => 1.0,
-        c if c.is_ascii_uppercase() => 0.74,
-        c if c.is_ascii() => 0.64,
-        // Wide scripts (CJK, emoji) take a whole em or a little more.
-        c if u32::from(c) >= 0x1100 => 1.1,
-        _ => 0.72,
-    } * em;
-    let margin = f64::from(height) * if muted { 1.7 } else { 0.8 };
-    let room = f64::from(max_width) - margin;
-    let whole: f64 = name.chars().map(advance).sum();
-    let (text, width) = if whole <= room {
-        (name.to_owned(), whole)
-    } else {
-        let mut used = advance('m');
-        let kept: String = name
-            .chars()
-            .take_while(|c| {
-                used += advance(*c);
-                used <= room
-            })
-            .collect();
-        (format!("{}…", kept.trim_end()), room)
-    };
-    // Whole and even, within 2^32 by the clamp.
-    let width = (width + margin).ceil().clamp(2.0, f64::from(max_width.max(2))) as u32;
-    ((width + 1) & !1, text)
 }
 
 /// How long somebody may wait for a still to be drawn.
@@ -198,21 +227,97 @@ mod tests {
 
     use super::*;
 
+    fn easel() -> Easel {
+        gst::init().unwrap();
+        Easel::new(Arc::new(Templates::load(None).unwrap()))
+    }
+
+    fn luma(frame: &Frame, x: u32, y: u32) -> u8 {
+        frame.plane_data(0).unwrap()[y as usize * stride(frame).unwrap() + x as usize]
+    }
+
+    /// The left part of a label in which "Ann" stands.
+    fn ann(label: &Frame) -> Vec<bool> {
+        (0..label.height()).flat_map(|y| (0..46).map(move |x| (x, y))).map(|(x, y)| luma(label, x, y) > 128).collect()
+    }
+
     #[test]
-    fn initials_are_of_the_first_and_the_last_word() {
-        for (name, letters) in
-            [("Ada Lovelace", "AL"), ("bob", "B"), ("Ann (x) de Vries", "AV"), ("—", "?"), ("", "?"), ("éa ß", "ÉSS")]
-        {
-            assert_eq!(initials(name), letters, "{name}");
+    fn a_character_of_any_kind_costs_at_most_itself() {
+        let mut easel = easel();
+        let mut label = |name| easel.frame(&Still::label(640, 360, name, false)).unwrap();
+        let first = label("Ann");
+        let (alone, short) = (ann(&first), first.width());
+        let ink = alone.iter().filter(|ink| **ink).count();
+        assert!(ink > 60, "{ink}");
+        // The last ones are in no font.
+        let marks = format!("Ann o{}", "\u{301}\u{327}".repeat(30));
+        for name in [
+            "Ann Łukasz",
+            "Ann 王",
+            "Ann محمد",
+            "Ann 🎉",
+            "Ann 김",
+            "Ann हि",
+            "Ann 🇰🇷",
+            &marks,
+            "Ann \u{18b00}",
+            "Ann \u{10fffd}",
+        ] {
+            let label = label(name);
+            let same = ann(&label).iter().zip(&alone).filter(|(is, was)| **was && **is).count();
+            assert!(same * 100 >= ink * 90, "{name}: {same} of {ink} are where they belong");
+            assert!(label.width() > short + 4, "{name}: something more is there");
+        }
+        for name in ["Ann\u{fffe}", "Ann\u{ffff}\u{1fffe}", "An\u{0}n", "Ann\u{2028}", "Ann\u{2029}"] {
+            assert_eq!(ann(&label(name)), alone, "{name:?}");
         }
     }
 
     #[test]
-    fn long_names_are_cut_to_the_tile() {
-        let (width, text) = label_text(&"W".repeat(64), 20, 200, false);
-        assert!(text.ends_with('…') && width <= 200, "{width} {text}");
-        let (width, text) = label_text("Bob", 20, 200, true);
-        assert!(text == "Bob" && width < 90, "{width}");
+    fn every_script_has_a_font() {
+        let mut easel = easel();
+        // A box with the number of the character, which is what is drawn for a missing one, is as wide as the next one's.
+        for name in
+            ["김민준", "王小明", "さくら", "אבגדה", "हिन्दी", "ไทย", "தமிழ்", "አማርኛ", "Հայերեն", "ქართული", "🔥🎉🚀"]
+        {
+            let label = easel.frame(&Still::label(640, 360, name, false)).unwrap();
+            let boxes: String = name.chars().map(|_| '\u{18b00}').collect();
+            let missing = easel.frame(&Still::label(640, 360, &boxes, false)).unwrap();
+            let ink = |label: &Frame| {
+                let at = (0..label.height()).flat_map(|y| (0..label.width()).map(move |x| (x, y)));
+                at.filter(|(x, y)| luma(label, *x, *y) > 90).count()
+            };
+            assert!(ink(&label) > 60, "{name}");
+            assert_ne!((label.width(), ink(&label)), (missing.width(), ink(&missing)), "{name}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_to_the_tile_and_short_ones_take_their_room() {
+        let mut easel = easel();
+        for (name, muted) in [("W".repeat(64), false), ("王".repeat(64), true), ("👩\u{200d}🚀".repeat(20), false)]
+        {
+            let label = easel.frame(&Still::label(200, 112, &name, muted)).unwrap();
+            assert!((180..=200).contains(&label.width()), "{name}: {}", label.width());
+            let edge =
+                (0..label.height()).all(|y| luma(&label, label.width() - 2, y).abs_diff(luma(&label, 0, 0)) < INK);
+            assert!(edge, "{name}: it ends before the edge");
+        }
+        let bob = easel.frame(&Still::label(200, 112, "Bob", true)).unwrap();
+        assert!((20..60).contains(&bob.width()), "{}", bob.width());
+        let tiny = easel.frame(&Still::label(16, 16, "Bob", true)).unwrap();
+        assert!(tiny.width() <= 16, "{}", tiny.width());
+    }
+
+    #[test]
+    fn a_still_has_the_same_colours_at_every_size() {
+        let mut easel = easel();
+        let mut slate = |width, height| {
+            let frame = easel.frame(&Still::slate(width, height, PeerId::from_bits(3), "Ada")).unwrap();
+            [0, 1, 2].map(|plane| frame.plane_data(plane).unwrap()[0])
+        };
+        let (small, large) = (slate(320, 180), slate(1280, 720));
+        assert!(small.iter().zip(large).all(|(small, large)| small.abs_diff(large) <= 1), "{small:?} {large:?}");
     }
 
     #[test]

@@ -21,10 +21,12 @@ use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
 use super::insides::{Heard, configure_ice, configure_insides};
+use super::payload_type;
 use super::receiver_reports::ReceiverReports;
 use super::sdp::{Extension, Sources};
 use super::sender::AudioSender;
 use super::template::Templates;
+use crate::budget::Permit;
 use crate::config;
 use crate::control::Codec;
 use crate::ladder::LineReport;
@@ -53,6 +55,8 @@ pub struct Track {
     /// The video codec; Opus is what audio is.
     pub codec: Option<Codec>,
     pub payload: u8,
+    /// Whether H.264 may only be sent as one NAL unit in each packet.
+    pub single_nal: bool,
     /// Whether the peer is sent something on it.
     pub sends: bool,
     /// Whether the peer sends something on it.
@@ -95,6 +99,16 @@ pub enum TransportEvent {
 
 /// Where inbound packets go. Called on streaming threads; must not block.
 pub type PacketSink = Arc<dyn Fn(Kind, Option<&gst::Caps>, gst::Buffer) + Send + Sync>;
+
+/// Where the peer's RTCP goes, a compound packet at a time. Called on streaming threads; must not block.
+pub type ReportSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Where all that comes from the peer goes.
+#[derive(Clone)]
+pub struct Sinks {
+    pub packets: PacketSink,
+    pub rtcp: ReportSink,
+}
 
 /// Why a transport could not be made or negotiated.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +160,7 @@ impl Transport {
         ice: &config::Ice,
         clock: RoomClock,
         tracks: &[Track],
-        packets: PacketSink,
+        sinks: Sinks,
         events: impl Fn(TransportEvent) + Send + Sync + 'static,
     ) -> Result<Self, TransportError> {
         let events: Arc<dyn Fn(TransportEvent) + Send + Sync> = Arc::new(events);
@@ -172,18 +186,23 @@ impl Transport {
         shared.heard.note(clock.now());
         configure_ice(&webrtc, ice)?;
         certificate.show(&webrtc);
-        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate);
+        configure_insides(&webrtc, clock, tracks, &shared.heard, &shared.reports, &shared.gate, &sinks.rtcp);
         let goodbye = events.clone();
         goodbye::hear(&webrtc, move || goodbye(TransportEvent::Goodbye));
         report(&webrtc, &events);
         let mut transport =
             Self { graph, webrtc, certificate: certificate.clone(), video_in: None, audio_in: None, shared };
-        transport.receive_into(packets);
+        transport.receive_into(sinks.packets);
         for (mline, track) in (0u32..).zip(tracks) {
             transport.add_track(templates, mline, track, &events)?;
         }
         transport.graph.start()?;
         Ok(transport)
+    }
+
+    /// What the process granted for it is given back when it is down.
+    pub(super) fn hold(&mut self, permit: Arc<Permit>) {
+        self.graph.hold(permit);
     }
 
     /// Answers the offer, which must be canonical (see [`sdp`](super::sdp)). Blocks for at most 7 s.
@@ -330,7 +349,12 @@ impl Transport {
             Some(Codec::Vp8) => "send-vp8",
             Some(Codec::H264) => "send-h264",
         };
-        let values = [("payload", track.payload.to_string()), ("ssrc", track.ssrc.to_string())];
+        let mut values =
+            vec![("payload", payload_type::stand_in(track.payload).to_string()), ("ssrc", track.ssrc.to_string())];
+        if track.single_nal {
+            // The encoder's own parameter sets do: GStreamer 1.22 would put more before each slice of a keyframe.
+            values.extend([("aggregate-mode", "none".to_owned()), ("config-interval", "0".to_owned())]);
+        }
         let branch = templates.bin(name, &values, true).map_err(GraphError::from)?;
         let link = |what: &str| GraphError::Link { graph: name.to_owned(), detail: what.to_owned() };
         self.graph.pipeline().add(&branch).map_err(|_| link("cannot be added"))?;
@@ -353,7 +377,7 @@ impl Transport {
             transceiver.set_direction(gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
         }
         let output = branch.static_pad("src").ok_or_else(|| link("has no end"))?;
-        output.link(&sink).map_err(|_| link("cannot be linked to webrtcbin"))?;
+        payload_type::link(&output, &sink, track.payload).map_err(|_| link("cannot be linked to webrtcbin"))?;
         match track.kind {
             Kind::Audio => self.audio_in = Some(source),
             Kind::Video => {
@@ -498,6 +522,7 @@ mod tests {
             kind,
             codec,
             payload,
+            single_nal: false,
             sends: false,
             receives: true,
             ssrc,
@@ -509,9 +534,9 @@ mod tests {
         let mut offer = Offer::parse(include_str!("../../tests/http/offer.sdp")).unwrap();
         offer.narrow(Codec::Vp8, true).unwrap();
         let (templates, ice) = (Templates::load(None).unwrap(), config::Ice::default());
-        let packets: PacketSink = Arc::new(|_, _, _| {});
+        let sinks = Sinks { packets: Arc::new(|_, _, _| {}), rtcp: Arc::new(|_| {}) };
         let (certificate, clock) = (Certificate::make().unwrap(), RoomClock::start());
-        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, packets, |_| {}).unwrap();
+        let transport = Transport::start(&templates, &certificate, &ice, clock, &tracks, sinks, |_| {}).unwrap();
         // Told by webrtcbin's own thread within the step; the second time it is the last step's.
         let slow = AtomicBool::new(true);
         transport.webrtc.connect_notify(Some("signaling-state"), move |_, _| {

@@ -12,6 +12,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
+use super::colour::{CANVAS_COLORIMETRY, Conversion, canvas_info};
 use super::compose;
 use super::picture::{Frame, PictureSlot};
 use super::rendition::{Rendition, stamp};
@@ -31,6 +32,22 @@ pub struct Composite {
     pub buffer: gst::Buffer,
     pub caps: gst::Caps,
     pub pts: Duration,
+}
+
+impl Composite {
+    /// The same frame in other colours. Nothing where there is no memory for it.
+    pub(super) fn recoloured(&self, conversion: &Conversion) -> Option<gst::Buffer> {
+        let info = gst_video::VideoInfo::from_caps(&self.caps).ok()?;
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &info).ok()?;
+        let mut buffer = gst::Buffer::with_size(info.size()).ok()?;
+        {
+            let buffer = buffer.get_mut()?;
+            conversion.write(&frame, buffer, &info)?;
+            buffer.set_pts(self.buffer.pts());
+            buffer.set_duration(self.buffer.duration());
+        }
+        Some(buffer)
+    }
 }
 
 /// What stands in one tile. Stills are made for the tile's size before they get here.
@@ -258,10 +275,12 @@ impl Canvas {
     /// A canvas as configured. GStreamer must be initialised.
     pub fn new(config: &config::Video) -> Result<Self, VideoMixerError> {
         let impossible = || VideoMixerError::Canvas { width: config.width, height: config.height };
+        let colorimetry = CANVAS_COLORIMETRY.parse().map_err(|_| impossible())?;
         let fps = gst::Fraction::new(i32::try_from(config.fps).map_err(|_| impossible())?, 1);
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, config.width, config.height)
             .fps(fps)
             .par(gst::Fraction::new(1, 1))
+            .colorimetry(&colorimetry)
             .build()
             .map_err(|_| impossible())?;
         let caps = info.to_caps().map_err(|_| impossible())?;
@@ -333,8 +352,9 @@ fn fits(picture: &Frame, tile: Tile) -> bool {
 fn resize(picture: &Frame, tile: Tile) -> Option<Frame> {
     let size = (picture.width(), picture.height());
     let placed = crate::layout::place(size, (1, 1), (tile.width, tile.height), config::Fit::Fit);
-    let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, placed.width, placed.height).build().ok()?;
-    let converter = gst_video::VideoConverter::new(picture.info(), &info, None).ok()?;
+    // Colours stay as they are, whatever the size.
+    let (from, info) = (canvas_info(size.0, size.1)?, canvas_info(placed.width, placed.height)?);
+    let converter = gst_video::VideoConverter::new(&from, &info, None).ok()?;
     let mut buffer = gst::Buffer::with_size(info.size()).ok()?;
     {
         let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.get_mut()?, &info).ok()?;
@@ -348,6 +368,29 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_picture_keeps_its_colours_when_its_size_changes() {
+        gst::init().unwrap();
+        let info = canvas_info(640, 360).unwrap();
+        let mut buffer = gst::Buffer::with_size(info.size()).unwrap();
+        {
+            let mut frame =
+                gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.get_mut().unwrap(), &info).unwrap();
+            for (plane, value) in [(0, 110), (1, 90), (2, 190)] {
+                frame.plane_data_mut(plane).unwrap().fill(value);
+            }
+        }
+        let picture = Arc::new(gst_video::VideoFrame::from_buffer_readable(buffer, &info).unwrap());
+        let large = resize(&picture, Tile { x: 0, y: 0, width: 1280, height: 720 }).unwrap();
+        assert_eq!((large.width(), large.height()), (1280, 720));
+        for (plane, value) in [(0, 110), (1, 90), (2, 190)] {
+            assert!(
+                large.plane_data(plane).unwrap()[..640].iter().all(|sample| sample.abs_diff(value) <= 1),
+                "{plane}"
+            );
+        }
+    }
 
     #[test]
     fn a_failure_costs_a_frame_and_not_the_mixer() {

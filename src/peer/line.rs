@@ -58,8 +58,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(rungs: usize) -> Self {
-        let (ladder, loss) = (Ladder::new(rungs), Loss::default());
+    /// On rung `best` of `rungs`, the best that the peer may get.
+    pub(super) fn new(rungs: usize, best: usize) -> Self {
+        let (ladder, loss) = (Ladder::new(rungs, best), Loss::default());
         Self { connected: false, began: None, heard: true, live: false, ladder, loss }
     }
 
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_never_connects_is_given_up() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         assert_eq!(line.look(sight(1_000, 0)), []);
         assert_eq!(line.look(sight(15_999, 0)), []);
         assert_eq!(line.look(sight(16_000, 0)), [Finding::Gone(CloseReason::NotConnected)]);
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn loss_is_found_as_it_begins_and_ends() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         let mut found = Vec::new();
         for second in 0..60 {
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn silence_hides_the_tile_before_it_ends_the_peer() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         assert_eq!(line.look(sight(1_000, 1_000)), [Finding::VideoLive(true)]);
         assert_eq!(line.look(sight(4_200, 1_000)), [Finding::VideoLive(false)]);
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn who_only_listens_is_seldom_heard_and_keeps_its_tile() {
-        let mut line = Line::new(1);
+        let mut line = Line::new(1, 0);
         line.set_connected();
         let listener = |now, heard| Sight { sends: false, pictured: None, ..sight(now, heard) };
         assert_eq!(line.look(listener(7_500, 0)), []);

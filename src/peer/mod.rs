@@ -94,6 +94,8 @@ pub struct Opening<N> {
     pub trickle: bool,
     /// Rungs of the ladder.
     pub rungs: usize,
+    /// The best of them that the peer may get.
+    pub best_rung: usize,
     /// Takes the peer's notices; must not block.
     pub notices: N,
 }
@@ -134,7 +136,7 @@ impl Peer {
             peer,
             clock,
             connection,
-            line: line::Line::new(opening.rungs),
+            line: line::Line::new(opening.rungs, opening.best_rung),
             trickle: opening.trickle,
             client,
             notices: opening.notices,

@@ -58,7 +58,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                     }
                     Some(PeerCommand::Tile { width, height }) => {
                         self.connection.set_tile(width, height);
-                        self.tell(Event::Tile { width, height })
+                        self.tell(Event::Tile { width, height, fit: self.connection.fit() })
                     }
                     Some(PeerCommand::Tell(event)) => self.tell(event),
                     Some(PeerCommand::Close(reason)) => Some(reason),
@@ -113,11 +113,11 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         match event {
             ConnectionEvent::Candidate { candidate, .. } => {
                 let told = self.trickle.then(|| self.connection.advertised(&candidate)).flatten()?;
-                self.tell(Event::Candidate(Candidate { candidate: told, mline: 0 }))
+                self.tell(Event::Candidate(Candidate { candidate: told, mline: self.connection.mline() }))
             }
             ConnectionEvent::Gathered => self
                 .trickle
-                .then(|| Event::Candidate(Candidate { candidate: String::new(), mline: 0 }))
+                .then(|| Event::Candidate(Candidate { candidate: String::new(), mline: self.connection.mline() }))
                 .and_then(|end| self.tell(end)),
             ConnectionEvent::Connected => {
                 if !self.line.is_connected() {

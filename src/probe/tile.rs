@@ -3,6 +3,7 @@
 use super::palette;
 use super::picture::{Picture, Rect};
 use super::timecode::Timecode;
+use crate::{config, layout};
 
 /// Where a tile's colour is read: above the timecode, away from the tile's edges (which a server may frame, label or
 /// cut), in fractions of the picture shown.
@@ -11,6 +12,8 @@ const COLOUR: Rect = Rect::new(0.3, 0.12, 0.4, 0.15);
 /// How a picture is put into a tile of another shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
+    /// As a server does by default.
+    Auto,
     /// All of the picture is shown, with bars.
     Whole,
     /// All of the tile is covered, and the picture's edges are cut.
@@ -20,10 +23,15 @@ pub enum Fit {
 /// Where all of a picture of `width` by `height` is when it is shown in `tile`; reaches over the tile where it is cut.
 pub fn place(width: u32, height: u32, tile: Rect, fit: Fit) -> Rect {
     let (x, y) = (tile.width / f64::from(width), tile.height / f64::from(height));
-    let scale = match fit {
-        Fit::Whole => x.min(y),
-        Fit::Cover => x.max(y),
+    let fills = match fit {
+        Fit::Auto => {
+            let tile = (tile.width.round() as u32, tile.height.round() as u32);
+            layout::fills((width, height), (1, 1), tile, config::Fit::Auto)
+        }
+        Fit::Whole => false,
+        Fit::Cover => true,
     };
+    let scale = if fills { x.max(y) } else { x.min(y) };
     let (width, height) = (scale * f64::from(width), scale * f64::from(height));
     Rect::new(tile.x + (tile.width - width) / 2.0, tile.y + (tile.height - height) / 2.0, width, height)
 }

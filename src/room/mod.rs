@@ -1,8 +1,10 @@
 //! The rooms: a task per room, and the registry that finds them.
 //!
-//! `state` decides by pure functions, `task` carries out what it decided, `reception` lets peers in,
-//! `snapshots` has the room's pictures for whoever asks, `retries` when what failed is started again.
+//! `state` decides by pure functions, `task` carries out what it decided, `admission` says who may come in (of those that
+//! are awaited already, `joining` keeps the list), `reception` lets peers in, `snapshots` has the room's pictures for whoever asks, `retries` when what failed is started again.
 
+mod admission;
+mod joining;
 mod reception;
 mod retries;
 mod snapshots;
@@ -14,19 +16,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::budget::{Amount, Permit};
 use crate::config::Config;
 use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
-use crate::media::{Certificate, CertificateError, Graph, TemplateError, Templates};
-use task::{RoomHandle, RoomStopped};
+use crate::media::sdp::Offer;
+use crate::media::{Certificate, CertificateError, Graph, TemplateError, Templates, cost};
+use crate::network::Network;
+use crate::process::Capacity;
+use admission::Admission;
+use joining::Awaited;
+use reception::Newcomer;
+use task::{Mail, RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a room may take to describe itself where all do; the others must not wait for one that hangs.
 const VIEW_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a newcomer waits for what somebody had who makes way for it, how often it is looked at, and how many may wait.
+const WAY_DEADLINE: Duration = Duration::from_secs(2);
+const WAITING: usize = 8;
+const WAY_LOOK: Duration = Duration::from_millis(50);
 
 /// How long rooms, and then pipelines, may take to end; together well under the 5 s in which the process must be gone.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
@@ -66,6 +80,9 @@ struct Shared {
     templates: Arc<Templates>,
     /// What all peers are shown in DTLS.
     certificate: Certificate,
+    admission: Arc<Admission>,
+    /// Places to wait in for somebody who makes way.
+    waiting: Semaphore,
     /// A std mutex: held while a handle is looked up or put in, never across an await.
     registry: Mutex<Registry>,
 }
@@ -83,7 +100,12 @@ impl Rooms {
         let templates = Arc::new(Templates::load(config.server.pipelines.as_deref())?);
         let certificate = Certificate::make()?;
         crate::media::warm_up(&templates)?;
-        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, registry: Mutex::default() }) })
+        // What was only for the warming up must not count as what is always there.
+        Graph::wait_all_down(STOP_DEADLINE);
+        let largest = cost::of_largest_peer(&config.ice);
+        let admission = Arc::new(Admission::new(&config.limits, Capacity::measure(), largest));
+        let (waiting, registry) = (Semaphore::new(WAITING), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { config, templates, certificate, admission, waiting, registry }) })
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -92,22 +114,81 @@ impl Rooms {
 
     /// Lets a peer in. The room is made by its first participant.
     pub async fn join(&self, join: Join) -> Result<Joined, Refusal> {
-        let offer = reception::read_offer(&join)?;
-        if let Wanted::Named(name) = &join.rendition
-            && self.shared.config.rendition(name).is_none()
-        {
-            return Err(Refusal::NoRendition { name: name.clone() });
+        let Shared { config, admission, .. } = &*self.shared;
+        let offer = self.read(&join).map_err(|refusal| admission.junk(join.from, refusal))?;
+        admission.offer(join.from)?;
+        // Nobody has to make way for who cannot come in anyway.
+        self.known(&join)?;
+        let peer = PeerId::from_bits(rand::random());
+        let (expected, makes_way) = admission.expect(peer, &join.room, join.from)?;
+        if let Some(first) = makes_way {
+            self.give_up(&first);
         }
+        let permit = Arc::new(self.afford(cost::of_peer(&offer, &config.ice), join.from).await?);
+        let newcomer = Newcomer { peer, permit, expected: Arc::new(expected) };
         // A room may end between its finding and its answer; then a new one is made, and that one has just begun.
         for _ in 0..2 {
-            let room = self.room_for(&join)?;
-            match reception::receive(&room, &join, offer.clone(), &self.shared).await {
+            let room = match self.known(&join)? {
+                Some(room) => room,
+                None => self.make(&join, self.afford(cost::of_room(config), join.from).await?)?,
+            };
+            let newcomer = newcomer.clone();
+            match reception::receive(&room, &join, newcomer, offer.clone(), &self.shared).await {
                 Err(reception::NotReceived::RoomStopped) => self.forget(&join.room, &room),
                 Err(reception::NotReceived::Refused(refusal)) => return Err(refusal),
                 Ok(joined) => return Ok(joined),
             }
         }
         Err(Refusal::Failed { detail: "the room ended while it was joined".to_owned() })
+    }
+
+    /// A part of the process. Where there is none left, somebody who is still awaited makes way, and what it had is waited
+    /// for.
+    async fn afford(&self, cost: Amount, from: Network) -> Result<Permit, Refusal> {
+        let admission = &self.shared.admission;
+        let refusal = match admission.resources(cost) {
+            Ok(permit) => return Ok(permit),
+            Err(refusal) => refusal,
+        };
+        let Ok(_waiting) = self.shared.waiting.try_acquire() else { return Err(refusal) };
+        let Some(first) = admission.makes_way(from, |_| true) else { return Err(refusal) };
+        self.give_up(&first);
+        let mut looks = tokio::time::interval(WAY_LOOK);
+        let deadline = tokio::time::Instant::now() + WAY_DEADLINE;
+        while looks.tick().await < deadline {
+            if let Ok(permit) = admission.resources(cost) {
+                return Ok(permit);
+            }
+        }
+        Err(refusal)
+    }
+
+    fn read(&self, join: &Join) -> Result<Offer, Refusal> {
+        let offer = reception::read_offer(join)?;
+        match &join.rendition {
+            Wanted::Named(name) if self.shared.config.rendition(name).is_none() => {
+                Err(Refusal::NoRendition { name: name.clone() })
+            }
+            _ => Ok(offer),
+        }
+    }
+
+    /// Somebody who was awaited makes way.
+    fn give_up(&self, awaited: &Awaited) {
+        let room = self.registry().rooms.get(&awaited.room).cloned();
+        if let Some(room) = room {
+            room.post(Mail::GiveUp(awaited.peer));
+        }
+    }
+
+    /// What the process can have, for what else there is of it.
+    pub fn capacity(&self) -> &Capacity {
+        self.shared.admission.capacity()
+    }
+
+    /// How many peers were let in and are not connected yet.
+    pub fn awaited(&self) -> usize {
+        self.shared.admission.awaited()
     }
 
     /// Everything else.
@@ -182,23 +263,39 @@ impl Rooms {
         }
     }
 
-    fn room_for(&self, join: &Join) -> Result<RoomHandle, Refusal> {
+    /// The room that a peer asks for, if there is one; nothing if it may be made.
+    fn known(&self, join: &Join) -> Result<Option<RoomHandle>, Refusal> {
         let mut registry = self.registry();
         if registry.stopping {
             return Err(Refusal::Stopping);
         }
         registry.rooms.retain(|_, room| !room.has_ended());
-        if let Some(room) = registry.rooms.get(&join.room) {
+        match registry.rooms.get(&join.room) {
+            None if join.intent == Intent::View => Err(Refusal::NothingLive),
+            room => Ok(room.cloned()),
+        }
+    }
+
+    /// Makes the room that a peer asks for, unless somebody else just did.
+    fn make(&self, join: &Join, permit: Permit) -> Result<RoomHandle, Refusal> {
+        let mut registry = self.registry();
+        if registry.stopping {
+            return Err(Refusal::Stopping);
+        }
+        if let Some(room) = registry.rooms.get(&join.room).filter(|room| !room.has_ended()) {
             return Ok(room.clone());
         }
-        if join.intent == Intent::View {
-            return Err(Refusal::NothingLive);
-        }
-        let limit = self.shared.config.limits.rooms;
+        let Shared { config, templates, admission, .. } = &*self.shared;
+        let limit = config.limits.rooms;
         if registry.rooms.len() >= limit {
-            return Err(Refusal::Full { detail: format!("there are {limit} rooms already") });
+            let only_wished = |id: &RoomId| registry.rooms.get(id).is_some_and(|room| !room.was_entered());
+            let first = admission.makes_way(join.from, |one| only_wished(&one.room));
+            let first = first.ok_or_else(|| Refusal::Full { detail: format!("there are {limit} rooms already") })?;
+            if let Some(room) = registry.rooms.remove(&first.room) {
+                room.post(Mail::Abandon);
+            }
         }
-        let room = RoomHandle::open(join.room.clone(), self.shared.config.clone(), self.shared.templates.clone())
+        let room = RoomHandle::open(join.room.clone(), config.clone(), templates.clone(), permit)
             .map_err(|error| Refusal::Failed { detail: error.to_string() })?;
         registry.rooms.insert(join.room.clone(), room.clone());
         Ok(room)
@@ -229,7 +326,8 @@ mod tests {
         let rooms = Rooms::new(Arc::default()).unwrap();
         let (config, templates) = (rooms.shared.config.clone(), rooms.shared.templates.clone());
         let id: RoomId = "n".parse().unwrap();
-        let room = RoomHandle::open(id.clone(), config, templates).unwrap();
+        let permit = rooms.shared.admission.resources(cost::of_room(&config)).unwrap();
+        let room = RoomHandle::open(id.clone(), config, templates, permit).unwrap();
         rooms.registry().rooms.insert(id, room);
         for hanging in ["a", "b", "c", "x", "y", "z"] {
             rooms.add_hanging(hanging.parse().unwrap());

@@ -61,7 +61,7 @@ mod tests {
     }
 
     fn key(name: &str) -> RenditionKey {
-        RenditionKey { codec: Codec::Vp8, name: name.to_owned() }
+        RenditionKey { codec: Codec::Vp8, name: name.to_owned(), single_nal: false }
     }
 
     #[test]

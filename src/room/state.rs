@@ -27,7 +27,10 @@ pub(super) struct Member {
     pub(super) receives: bool,
     pub(super) receives_video: bool,
     pub(super) wanted: Wanted,
-    pub(super) rung: usize,
+    /// Its place on the ladder; nothing if it wants less than the last rung takes.
+    pub(super) rung: Option<usize>,
+    /// It takes H.264 in single NAL units only.
+    pub(super) single_nal: bool,
     /// Its line loses packets.
     pub(super) lossy: bool,
     pub(super) connected: bool,
@@ -51,7 +54,8 @@ impl Member {
             receives: false,
             receives_video: false,
             wanted,
-            rung: 0,
+            rung: Some(0),
+            single_nal: false,
             lossy: false,
             connected: false,
             heard: true,
@@ -283,9 +287,9 @@ impl RoomState {
         let name = match &member.wanted {
             Wanted::Audio => return None,
             Wanted::Named(name) => name,
-            Wanted::Auto => self.renditions.get(member.rung.min(self.renditions.len().saturating_sub(1)))?,
+            Wanted::Auto => self.renditions.get(member.rung?.min(self.renditions.len().saturating_sub(1)))?,
         };
-        Some(RenditionKey { codec, name: name.clone() })
+        Some(RenditionKey { codec, name: name.clone(), single_nal: member.single_nal && codec == Codec::H264 })
     }
 
     fn settle(&mut self, effects: &mut Vec<Effect>) {
@@ -461,7 +465,8 @@ fn rendition_of(member: &Member) -> Option<(String, bool)> {
         return None;
     }
     let auto = member.wanted == Wanted::Auto;
-    if member.wanted == Wanted::Audio || !member.receives_video {
+    let nothing_fits = auto && member.rung.is_none();
+    if member.wanted == Wanted::Audio || !member.receives_video || nothing_fits {
         return Some(("audio".to_owned(), auto));
     }
     member.current.as_ref().map(|key| (key.name.clone(), auto))
@@ -479,7 +484,8 @@ fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec
             }
         }
         PeerNotice::WantsKeyframe(key) => effects.push(Effect::RequestKeyframe(key)),
-        PeerNotice::Rung(rung) => member.rung = rung,
+        // Below the last rung there is none to climb to.
+        PeerNotice::Rung(rung) => member.rung = member.rung.map(|_| rung),
         PeerNotice::Lossy(lossy) => member.lossy = lossy,
         // Taken care of where members are counted.
         PeerNotice::Gone(_) => {}

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::retries::Retries;
 use super::snapshots::Snapshots;
 use super::state::{Effect, Input, Member, NotAdmitted, RoomState};
+use crate::budget::Permit;
 use crate::config::Config;
 use crate::control::{CloseReason, Codec, Command, Event, Refusal, Reply, Wanted};
 use crate::id::{PeerId, RoomId};
@@ -55,6 +56,10 @@ pub(super) enum Mail {
     Enter(PeerId, Peer, oneshot::Sender<()>),
     Call(Command, oneshot::Sender<Result<Reply, Refusal>>),
     Notice(PeerId, PeerNotice),
+    /// A peer that is not connected yet makes way for another.
+    GiveUp(PeerId),
+    /// Nobody has entered, and another room takes this one's place.
+    Abandon,
     Audio(AudioEvent),
     /// An encoder failed, or one that did may be started again: [`RoomTask::mind_encoders`].
     Encoders,
@@ -66,13 +71,19 @@ pub(super) enum Mail {
 pub(super) struct RoomHandle {
     mailbox: mpsc::Sender<Mail>,
     ended: Arc<AtomicBool>,
+    entered: Arc<AtomicBool>,
 }
 
 impl RoomHandle {
     /// Opens a room and sets its task going.
-    pub(super) fn open(id: RoomId, config: Arc<Config>, templates: Arc<Templates>) -> Result<Self, OpenRoomError> {
+    pub(super) fn open(
+        id: RoomId,
+        config: Arc<Config>,
+        templates: Arc<Templates>,
+        permit: Permit,
+    ) -> Result<Self, OpenRoomError> {
         let (mailbox, mail) = mpsc::channel(MAILBOX);
-        let handle = Self { mailbox, ended: Arc::default() };
+        let handle = Self { mailbox, ended: Arc::default(), entered: Arc::default() };
         let clock = RoomClock::start();
         let stage = Stage::start(&id, &config.video, templates.clone(), clock)?;
         // Weak: the room's own mixer must not keep its mailbox open.
@@ -105,6 +116,7 @@ impl RoomHandle {
             mailbox: handle.mailbox.downgrade(),
             ended: handle.ended.clone(),
             over: false,
+            _permit: permit,
         };
         tokio::spawn(tracing::Instrument::instrument(task.run(mail), span));
         Ok(handle)
@@ -143,6 +155,16 @@ impl RoomHandle {
         }
     }
 
+    /// A peer of it is connected.
+    pub(super) fn note_entered(&self) {
+        self.entered.store(true, Ordering::Release);
+    }
+
+    /// Whether a peer of it ever was. Before that it is only a wish.
+    pub(super) fn was_entered(&self) -> bool {
+        self.entered.load(Ordering::Acquire)
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire) || self.mailbox.is_closed()
     }
@@ -167,7 +189,7 @@ impl RoomHandle {
             let _mail = mail;
             std::future::pending::<()>().await;
         });
-        Self { mailbox, ended: Arc::default() }
+        Self { mailbox, ended: Arc::default(), entered: Arc::default() }
     }
 }
 
@@ -188,6 +210,8 @@ struct RoomTask {
     mailbox: mpsc::WeakSender<Mail>,
     ended: Arc<AtomicBool>,
     over: bool,
+    /// What the process granted for it. The last: it is given back when all others are gone.
+    _permit: Permit,
 }
 
 impl RoomTask {
@@ -256,6 +280,18 @@ impl RoomTask {
                     }
                 }
                 self.decide(Input::Peer(peer, notice)).await;
+            }
+            Mail::GiveUp(peer) => {
+                if let Some(handle) = self.peers.remove(&peer) {
+                    handle.close(CloseReason::NotConnected);
+                }
+                self.decide(Input::Peer(peer, PeerNotice::Gone(CloseReason::NotConnected))).await;
+            }
+            Mail::Abandon => {
+                for peer in self.peers.values() {
+                    peer.close(CloseReason::NotConnected);
+                }
+                self.over = true;
             }
             Mail::Audio(AudioEvent::Speaking(speaking)) => self.decide(Input::Speaking(speaking)).await,
             Mail::Audio(AudioEvent::VoiceLive(peer, live)) => self.decide(Input::VoiceLive(peer, live)).await,
@@ -398,11 +434,12 @@ impl RoomTask {
             // It failed a moment ago and was stopped since: it is started when its time comes, for whoever watches then.
             return;
         }
-        let (templates, fps, clock, codec) = (self.templates.clone(), self.config.video.fps, self.clock, key.codec);
+        let (templates, fps, clock) = (self.templates.clone(), self.config.video.fps, self.clock);
         let (mailbox, failed, span) = (self.mailbox.clone(), key.clone(), tracing::Span::current());
+        let started = key.clone();
         let started = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            Rendition::start(&templates, codec, &config, fps, clock, move |detail| {
+            Rendition::start(&templates, started, &config, fps, clock, move |detail| {
                 tracing::error!(codec = %failed.codec, rendition = failed.name, detail, "an encoder failed");
                 remind(&mailbox);
             })

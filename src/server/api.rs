@@ -10,6 +10,7 @@ use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use super::app::{App, unexpected, with};
+use super::limit::Asked;
 use super::observe;
 use super::problem::Problem;
 use super::request::{Request, empty, peer, request, room};
@@ -61,7 +62,10 @@ async fn respond(handler: impl Future<Output = Result<Response, Problem>>) -> Re
 
 async fn rooms(app: Arc<App>, request: Request) -> Result<Response, Problem> {
     match request.method {
-        Method::GET | Method::HEAD => Ok(json(&Rooms { rooms: all_rooms(&app).await? })),
+        Method::GET | Method::HEAD => {
+            app.allow(request.from, Asked::View)?;
+            Ok(json(&Rooms { rooms: all_rooms(&app).await? }))
+        }
         _ => request.other_method("GET, HEAD, OPTIONS"),
     }
 }
@@ -72,6 +76,7 @@ async fn one_room(segment: String, app: Arc<App>, request: Request) -> Result<Re
     }
     let room = room(&segment)?;
     observe::room(&room);
+    app.allow(request.from, Asked::View)?;
     match app.call(Command::Room { room }).await? {
         Reply::Room { room } => Ok(json(&room)),
         reply => Err(unexpected(&reply)),
@@ -84,6 +89,7 @@ async fn snapshot_jpg(segment: String, app: Arc<App>, request: Request) -> Resul
     }
     let room = room(&segment)?;
     observe::room(&room);
+    app.allow(request.from, Asked::Snapshot)?;
     match app.call(Command::Snapshot { room }).await? {
         Reply::Snapshot { jpeg } => Ok(fresh("image/jpeg", jpeg)),
         reply => Err(unexpected(&reply)),
@@ -95,6 +101,7 @@ async fn remove(segment: String, id: String, app: Arc<App>, request: Request) ->
         return request.other_method("DELETE, OPTIONS");
     }
     let (room, participant) = one_of(&segment, &id)?;
+    app.allow(request.from, Asked::Change)?;
     done(app.call(Command::Remove { room, participant }).await?)
 }
 
@@ -103,6 +110,7 @@ async fn set_muted(segment: String, id: String, app: Arc<App>, request: Request)
         return request.other_method("OPTIONS, POST");
     }
     let (room, participant) = one_of(&segment, &id)?;
+    app.allow(request.from, Asked::Change)?;
     let Mute { muted } = request.json(MAX_BODY).await?;
     done(app.call(Command::Mute { room, participant, muted }).await?)
 }
@@ -112,6 +120,7 @@ async fn set_rendition(segment: String, id: String, app: Arc<App>, request: Requ
         return request.other_method("OPTIONS, POST");
     }
     let (room, peer) = one_of(&segment, &id)?;
+    app.allow(request.from, Asked::Change)?;
     let Watch { rendition } = request.json(MAX_BODY).await?;
     done(app.call(Command::Watch { room, peer, rendition }).await?)
 }

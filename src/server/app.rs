@@ -1,50 +1,59 @@
 //! What all handlers share: the configuration, the way to the rooms, the sessions, the counts.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use warp::Filter;
 
-use super::limit::{TokenBucket, retry_after};
+use super::limit::{Asked, Callers};
 use super::metrics::{Entrance, Metrics};
 use super::observe;
 use super::problem::Problem;
 use super::sessions::SessionTable;
 use crate::config::Config;
 use crate::control::{Command, Join, Refusal, Reply};
+use crate::network::Network;
 use crate::room::{Joined, Rooms};
 
 /// How long a join may take, candidates gathered.
 const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long any other command may take.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// WebSockets at once.
-const MAX_SOCKETS: u32 = 10_000;
+/// The parts of all connections that may be WebSockets, and of those that may be of one network.
+const SOCKETS_PART: (usize, usize) = (3, 4);
+const SOCKETS_OF_NETWORK_PART: usize = 2;
 
+#[derive(Debug)]
 pub struct App {
     pub config: Arc<Config>,
     pub rooms: Rooms,
     pub sessions: SessionTable,
     pub metrics: Metrics,
-    /// A std mutex: held for one subtraction.
-    joins: Mutex<TokenBucket>,
+    started: Instant,
+    /// A std mutex: held for some arithmetic.
+    callers: Mutex<Callers>,
     stopping: watch::Sender<bool>,
+    /// WebSockets at once.
+    most_sockets: u32,
     sockets: Arc<Semaphore>,
 }
 
 impl App {
-    pub fn new(config: Arc<Config>, rooms: Rooms) -> Arc<Self> {
-        let rate = config.limits.joins_per_second;
+    /// `connections` is how many the server may have at once.
+    pub fn new(config: Arc<Config>, rooms: Rooms, connections: usize) -> Arc<Self> {
+        let sockets = (connections * SOCKETS_PART.0 / SOCKETS_PART.1).max(1);
         Arc::new(Self {
-            joins: Mutex::new(TokenBucket::new(rate, rate, Instant::now())),
+            started: Instant::now(),
+            callers: Mutex::new(Callers::new(sockets.div_ceil(SOCKETS_OF_NETWORK_PART))),
             config,
             rooms,
             sessions: SessionTable::default(),
             metrics: Metrics::default(),
             stopping: watch::Sender::new(false),
-            sockets: Arc::new(Semaphore::new(MAX_SOCKETS as usize)),
+            most_sockets: u32::try_from(sockets).unwrap_or(u32::MAX),
+            sockets: Arc::new(Semaphore::new(sockets)),
         })
     }
 
@@ -62,10 +71,6 @@ impl App {
     async fn admit(&self, join: Join) -> Result<Joined, Problem> {
         if self.is_stopping() {
             return Err(Refusal::Stopping.into());
-        }
-        let taken = self.joins.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        if let Err(wait) = taken {
-            return Err(Problem::rate_limited("too many joins at the moment", retry_after(wait)));
         }
         let (rooms, room) = (self.rooms.clone(), join.room.clone());
         let (tell, told) = oneshot::channel();
@@ -106,14 +111,49 @@ impl App {
     }
 
     /// A place for one more WebSocket, held as long as it is open.
-    pub fn socket_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub fn socket_place(self: &Arc<Self>, from: Network) -> Result<SocketPlace, Problem> {
+        let full = |detail: &str| Problem::from(Refusal::Full { detail: detail.to_owned() });
         let place = Arc::clone(&self.sockets).try_acquire_owned();
-        place.map_err(|_| Refusal::Full { detail: "too many WebSockets are open".to_owned() }.into())
+        let place = place.map_err(|_| full("too many WebSockets are open"))?;
+        if !self.callers().open_socket(from) {
+            return Err(full("too many WebSockets of this address are open"));
+        }
+        Ok(SocketPlace { app: Arc::clone(self), from, _place: place })
+    }
+
+    /// The time that limits count by.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What each caller may still ask for.
+    pub fn callers(&self) -> MutexGuard<'_, Callers> {
+        // Nothing in there panics half-way.
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a caller may ask for one more of these now.
+    pub fn allow(&self, from: Network, what: Asked) -> Result<(), Problem> {
+        self.callers().take(from, what, self.now())
     }
 
     /// Ready when no WebSocket is open any more; none can be opened then.
     pub async fn no_sockets(&self) {
-        let _ = self.sockets.acquire_many(MAX_SOCKETS).await.map(tokio::sync::SemaphorePermit::forget);
+        let _ = self.sockets.acquire_many(self.most_sockets).await.map(tokio::sync::SemaphorePermit::forget);
+    }
+}
+
+/// An open WebSocket's place.
+#[derive(Debug)]
+pub struct SocketPlace {
+    app: Arc<App>,
+    from: Network,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.app.callers().close_socket(self.from);
     }
 }
 

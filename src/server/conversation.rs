@@ -12,19 +12,27 @@ use tokio::time::{sleep_until, timeout_at};
 use warp::ws::Message;
 
 use super::app::App;
-use super::limit::TokenBucket;
 use super::metrics::Entrance;
 use super::problem::{Kind, Problem};
 use super::turn;
+use crate::bucket::{Rate, TokenBucket};
 use crate::control::{Candidate, CloseReason, Command, Event, Intent, Join, Wanted};
 use crate::id::{PeerId, RoomId};
-use crate::protocol::{ClientMessage, MESSAGES_PER_SECOND, PING_INTERVAL_MS, RenditionInfo, ServerMessage};
+use crate::network::Network;
+use crate::protocol::{
+    CHANGES_BURST, CHANGES_PER_SECOND, ClientMessage, MESSAGES_PER_SECOND, PING_INTERVAL_MS, RenditionInfo,
+    ServerMessage,
+};
 use crate::room::Joined;
 
 /// Two pings may get lost, and the next one may be late.
 const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000);
-/// Messages that may come at once: a peer's candidates do.
-const BURST: u32 = 4 * MESSAGES_PER_SECOND;
+/// How long a client may stay without a peer, however often it tries.
+const JOIN_DEADLINE: Duration = Duration::from_secs(30);
+/// Messages of all kinds: a peer's candidates may come at once.
+const MESSAGES: Rate = Rate::new(MESSAGES_PER_SECOND as f64, 4 * MESSAGES_PER_SECOND);
+/// Those that change something for others or start an encoder.
+const CHANGES: Rate = Rate::new(CHANGES_PER_SECOND as f64, CHANGES_BURST);
 /// Candidates that may wait for the answer.
 const MAX_EARLY: usize = 256;
 /// How long the queue to a client may stay full.
@@ -41,6 +49,8 @@ pub enum End {
     Idle,
     /// The client does not take what it is sent.
     Slow,
+    /// It never joined.
+    NotJoined,
     /// A message was over the limit.
     TooLarge,
     /// What came was no WebSocket frame, or not in its place.
@@ -71,6 +81,7 @@ impl End {
             Self::Closed(_) => Some((1000, "the peer is gone")),
             Self::Idle => Some((1008, "nothing came for too long")),
             Self::Slow => Some((1008, "the line is too slow")),
+            Self::NotJoined => Some((1008, "no offer was taken in time")),
             Self::TooLarge => Some((1009, "a message was too large")),
             Self::Invalid => Some((1002, "that was no WebSocket frame")),
             Self::NotText => Some((1007, "a text was not UTF-8")),
@@ -117,20 +128,38 @@ pub struct Conversation {
     app: Arc<App>,
     room: RoomId,
     name: String,
+    from: Network,
     queue: mpsc::Sender<Message>,
     seat: Seat,
+    opened: Instant,
     /// When the client was last heard.
     heard: Instant,
     /// The next message is not read before this; who sends too fast is slowed down and loses nothing.
     read_from: Instant,
     pace: TokenBucket,
+    /// Mutes and renditions, each.
+    mutes: TokenBucket,
+    renditions: TokenBucket,
 }
 
 impl Conversation {
-    pub fn new(app: Arc<App>, room: RoomId, name: String, queue: mpsc::Sender<Message>) -> Self {
-        let now = Instant::now();
-        let pace = TokenBucket::new(MESSAGES_PER_SECOND, BURST, now);
-        Self { app, room, name, queue, seat: Seat::Outside, heard: now, read_from: now, pace }
+    pub fn new(app: Arc<App>, room: RoomId, name: String, from: Network, queue: mpsc::Sender<Message>) -> Self {
+        let (opened, now) = (Instant::now(), app.now());
+        let (pace, changes) = (TokenBucket::of(MESSAGES, now), TokenBucket::of(CHANGES, now));
+        Self {
+            app,
+            room,
+            name,
+            from,
+            queue,
+            seat: Seat::Outside,
+            opened,
+            heard: opened,
+            read_from: opened,
+            pace,
+            mutes: changes.clone(),
+            renditions: changes,
+        }
     }
 
     /// Talks until it is over. Safe to drop at any await.
@@ -163,12 +192,17 @@ impl Conversation {
                 sleep_until(read_from).await;
                 timeout_at(deadline, incoming.next()).await
             };
-            let inside = self.seat.is_inside();
+            let (inside, outside) = (self.seat.is_inside(), matches!(self.seat, Seat::Outside));
+            let too_late = (self.opened + JOIN_DEADLINE).into();
             tokio::select! {
                 // The room's news first: a client that talks a lot must not keep its own events waiting.
                 biased;
                 news = self.seat.news() => self.hear(news).await?,
                 () = app.stopping(), if !inside => return Err(self.closed(CloseReason::ServerStopping).await?),
+                () = sleep_until(too_late), if outside => {
+                    self.closed(CloseReason::NotConnected).await?;
+                    return Err(End::NotJoined);
+                }
                 message = next => match message {
                     Ok(Some(Ok(message))) => self.read(message).await?,
                     Ok(Some(Err(error))) => return Err(End::of(&error)),
@@ -208,7 +242,7 @@ impl Conversation {
     async fn read(&mut self, message: Message) -> Result<(), End> {
         let now = Instant::now();
         self.heard = now;
-        self.read_from = now + self.pace.take_in_advance(now);
+        self.read_from = now + self.pace.take_in_advance(self.app.now());
         if message.is_close() {
             return Err(End::Gone);
         }
@@ -245,15 +279,24 @@ impl Conversation {
                 }
             },
             ClientMessage::Mute { participant, muted } => {
+                let wait = self.mutes.take_in_advance(self.app.now());
+                self.slow_down(wait);
                 self.ask(|room, own| Command::Mute { room, participant: participant.unwrap_or(own), muted }).await
             }
             ClientMessage::Rendition { name } => {
+                let wait = self.renditions.take_in_advance(self.app.now());
+                self.slow_down(wait);
                 self.ask(|room, peer| Command::Watch { room, peer, rendition: name }).await
             }
             // The room answers with the last event.
             ClientMessage::Leave if self.seat.is_inside() => self.ask(|room, peer| Command::Leave { room, peer }).await,
             ClientMessage::Leave => Err(self.closed(CloseReason::Left).await?),
         }
+    }
+
+    /// The next message is read only after this.
+    fn slow_down(&mut self, wait: Duration) {
+        self.read_from = self.read_from.max(Instant::now() + wait);
     }
 
     async fn offer(&mut self, intent: Intent, offer: String, rendition: Wanted) -> Result<(), End> {
@@ -264,7 +307,8 @@ impl Conversation {
         if offer.len() > limit {
             return self.complain(&Problem::new(Kind::TooLarge, format!("an offer has at most {limit} bytes"))).await;
         }
-        let join = Join { room: self.room.clone(), name: self.name.clone(), intent, offer, rendition, trickle: true };
+        let (room, name, from) = (self.room.clone(), self.name.clone(), self.from);
+        let join = Join { room, name, intent, offer, rendition, trickle: true, from };
         let app = Arc::clone(&self.app);
         let result = Box::pin(async move { app.enter(Entrance::Websocket, join).await });
         self.seat = Seat::Entering { result, early: Vec::new() };
@@ -351,10 +395,11 @@ mod tests {
     async fn a_client_that_takes_nothing_is_given_up() {
         let config = Arc::new(Config::default());
         let rooms = Rooms::new(Arc::clone(&config)).unwrap();
-        let app = App::new(config, rooms);
+        let app = App::new(config, rooms, 100);
         // Room for the welcome only, and nobody who takes it out.
         let (queue, _waiting) = mpsc::channel(1);
-        let mut conversation = Conversation::new(app, "demo".parse().unwrap(), "Ada".to_owned(), queue);
+        let from = Network::of([127, 0, 0, 1].into());
+        let mut conversation = Conversation::new(app, "demo".parse().unwrap(), "Ada".to_owned(), from, queue);
         let mut pings = stream::repeat_with(|| Ok(Message::text(r#"{"type":"ping"}"#)));
         assert_eq!(conversation.run(&mut pings).await, End::Slow);
     }

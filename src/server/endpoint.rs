@@ -86,15 +86,15 @@ fn nothing_to_show(entrance: Entrance) -> Response {
 }
 
 async fn post(entrance: Entrance, room: RoomId, app: &Arc<App>, request: Request) -> Result<Response, Problem> {
-    let (name, rendition) = (request.name(), request.rendition());
+    let (from, name, rendition) = (request.from, request.name(), request.rendition());
     let body = request.body(SDP_TYPE, app.config.limits.sdp_bytes).await?;
     let offer =
         String::from_utf8(body.into()).map_err(|_| Problem::new(Kind::MalformedSdp, "the body is not UTF-8 text"))?;
     let ice = Credentials::of(&offer);
     let intent = if entrance == Entrance::Whip { Intent::Participate } else { Intent::View };
-    let join = Join { room: room.clone(), name, intent, offer, rendition, trickle: false };
+    let join = Join { room: room.clone(), name, intent, offer, rendition, trickle: false, from };
     let joined = app.enter(entrance, join).await?;
-    let id = app.sessions.add(Owned { room, peer: joined.peer, ice });
+    let id = app.sessions.add(Owned { room, peer: joined.peer, ice }, app.now());
     let mut response = created(&id, joined.answer);
     add_ice_servers(app, &mut response);
     tokio::spawn(follow(Arc::clone(app), id, joined.events).instrument(tracing::Span::current()));

@@ -1,46 +1,79 @@
-//! How often something may happen: a token bucket. Time is a parameter, so that it can be tested without waiting.
+//! What one caller may ask for, whoever else asks: changes, pictures and views of the API, and open WebSockets. A caller is
+//! a network. Offers have limits of their own, in the rooms. Time is a parameter.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::Duration;
 
-/// Holds up to `burst` tokens and gains `rate` of them a second; what happens takes one.
-#[derive(Debug)]
-pub struct TokenBucket {
-    rate: f64,
-    burst: f64,
-    tokens: f64,
-    filled: Instant,
+use super::problem::Problem;
+use crate::bucket::{Buckets, Rate};
+use crate::network::Network;
+
+/// Callers whose requests are remembered.
+const CALLERS: usize = 4_096;
+
+/// Mutes, renditions and removals: enough to mute a full room at once.
+const CHANGES: Rate = Rate::new(10.0, 50);
+/// Snapshots. A new one is made each second at most.
+const SNAPSHOTS: Rate = Rate::new(5.0, 20);
+/// Rooms and metrics: enough for several that look many times a second.
+const VIEWS: Rate = Rate::new(100.0, 300);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Change,
+    Snapshot,
+    View,
 }
 
-impl TokenBucket {
-    /// A full bucket. `rate` and `burst` are at least 1: a bucket that never lets anything through is no limit but a
-    /// mistake.
-    pub fn new(rate: u32, burst: u32, now: Instant) -> Self {
-        let burst = f64::from(burst.max(1));
-        Self { rate: f64::from(rate.max(1)), burst, tokens: burst, filled: now }
-    }
+/// All callers, and what they had lately.
+#[derive(Debug)]
+pub struct Callers {
+    changes: Buckets<Network>,
+    snapshots: Buckets<Network>,
+    views: Buckets<Network>,
+    most_sockets: usize,
+    sockets: HashMap<Network, usize>,
+}
 
-    /// Takes a token, or says how long it takes until there is one.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        self.fill(now);
-        if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate));
+impl Callers {
+    /// `most_sockets` is how many WebSockets one may have open.
+    pub fn new(most_sockets: usize) -> Self {
+        let buckets = |rate| Buckets::new(rate, CALLERS, Duration::ZERO);
+        Self {
+            changes: buckets(CHANGES),
+            snapshots: buckets(SNAPSHOTS),
+            views: buckets(VIEWS),
+            most_sockets,
+            sockets: HashMap::new(),
         }
-        self.tokens -= 1.0;
-        Ok(())
     }
 
-    /// Takes a token even if there is none yet, and says how long to wait for it before the next one is taken.
-    pub fn take_in_advance(&mut self, now: Instant) -> Duration {
-        self.fill(now);
-        self.tokens -= 1.0;
-        Duration::from_secs_f64((-self.tokens).max(0.0) / self.rate)
+    /// Whether one more is in order now.
+    pub fn take(&mut self, from: Network, what: Asked, now: Duration) -> Result<(), Problem> {
+        let (buckets, detail) = match what {
+            Asked::Change => (&mut self.changes, "too many changes from this address at the moment"),
+            Asked::Snapshot => (&mut self.snapshots, "too many snapshots from this address at the moment"),
+            Asked::View => (&mut self.views, "too many requests from this address at the moment"),
+        };
+        buckets.take(from, now).map_err(|wait| Problem::rate_limited(detail, retry_after(wait)))
     }
 
-    fn fill(&mut self, now: Instant) {
-        // Instants of different tasks may come in the wrong order; time then stands still for a moment.
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
-        self.filled = self.filled.max(now);
+    /// Counts a WebSocket, unless the caller has too many.
+    pub fn open_socket(&mut self, from: Network) -> bool {
+        let open = self.sockets.entry(from).or_default();
+        let allowed = *open < self.most_sockets;
+        *open += usize::from(allowed);
+        allowed
+    }
+
+    pub fn close_socket(&mut self, from: Network) {
+        if let Some(open) = self.sockets.get_mut(&from) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.sockets.remove(&from);
+            }
+        }
     }
 }
 
@@ -51,57 +84,47 @@ pub fn retry_after(wait: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    #[test]
-    fn a_burst_passes_and_then_the_rate() {
-        let start = Instant::now();
-        let mut bucket = TokenBucket::new(10, 3, start);
-        for _ in 0..3 {
-            assert_eq!(bucket.take(start), Ok(()));
-        }
-        assert_eq!(bucket.take(start), Err(Duration::from_millis(100)));
-        assert_eq!(bucket.take(start + Duration::from_millis(100)), Ok(()));
-        assert!(bucket.take(start + Duration::from_millis(150)).is_err());
+    fn network(number: u8) -> Network {
+        Network::of([192, 0, 2, number].into())
     }
 
     #[test]
-    fn who_waits_as_told_keeps_the_rate() {
-        let start = Instant::now();
-        let mut bucket = TokenBucket::new(50, 200, start);
-        let mut now = start;
-        for _ in 0..300 {
-            now += bucket.take_in_advance(now);
+    fn a_flood_of_one_caller_and_one_kind_takes_nothing_from_others() {
+        let mut callers = Callers::new(1);
+        let now = Duration::from_secs(100);
+        let granted = (0..1000).filter(|_| callers.take(network(1), Asked::Change, now).is_ok()).count();
+        assert_eq!(granted, 50);
+        assert!(callers.take(network(1), Asked::View, now).is_ok());
+        assert!(callers.take(network(2), Asked::Change, now).is_ok());
+        assert!(callers.take(network(1), Asked::Change, now + Duration::from_millis(100)).is_ok());
+    }
+
+    #[test]
+    fn who_looks_ten_times_a_second_may_do_so_for_ever() {
+        let mut callers = Callers::new(1);
+        for tenth in 0..100_000 {
+            let now = Duration::from_millis(100 * tenth);
+            assert!(callers.take(network(1), Asked::View, now).is_ok());
         }
-        let took = (now - start).as_secs_f64();
-        assert!((1.99..2.01).contains(&took), "{took} s");
+    }
+
+    #[test]
+    fn sockets_are_counted_as_long_as_they_are_open() {
+        let mut callers = Callers::new(2);
+        assert_eq!([1, 1, 1, 2].map(|from| callers.open_socket(network(from))), [true, true, false, true]);
+        callers.close_socket(network(1));
+        assert!(callers.open_socket(network(1)));
+        for from in [1, 1, 2] {
+            callers.close_socket(network(from));
+        }
+        assert!(callers.sockets.is_empty());
     }
 
     #[test]
     fn retry_after_is_never_zero() {
         assert_eq!(retry_after(Duration::from_millis(1)), 1);
         assert_eq!(retry_after(Duration::from_millis(1001)), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_than_burst_and_rate_allow(
-            rate in 1u32..100,
-            burst in 1u32..100,
-            gaps in prop::collection::vec(0u64..200, 1..300),
-        ) {
-            let start = Instant::now();
-            let mut now = start;
-            let mut bucket = TokenBucket::new(rate, burst, start);
-            let mut passed = 0u32;
-            for gap in gaps {
-                now += Duration::from_millis(gap);
-                passed += u32::from(bucket.take(now).is_ok());
-            }
-            let allowed = f64::from(burst) + (now - start).as_secs_f64() * f64::from(rate);
-            prop_assert!(f64::from(passed) <= allowed + 1e-6);
-        }
     }
 }

@@ -16,8 +16,10 @@ use warp::reply::Response;
 
 use super::api::{all_rooms, fresh};
 use super::app::{App, unexpected, with};
+use super::limit::Asked;
 use super::problem::{Kind, Problem};
 use super::request::{Request, request};
+use crate::budget::Amount;
 use crate::control::{Command, Refusal, Reply, RoomView};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -71,6 +73,8 @@ pub struct Metrics {
     joins: Family<JoinLabels, Counter>,
     sockets: Gauge,
     slow_sockets: Counter,
+    refused_connections: Counter,
+    ended_connections: Counter,
 }
 
 impl Metrics {
@@ -95,8 +99,18 @@ impl Metrics {
         self.slow_sockets.inc();
     }
 
+    /// A connection that was closed as there was no place for it.
+    pub fn connection_refused(&self) {
+        self.refused_connections.inc();
+    }
+
+    /// A connection that only waited and made way for another.
+    pub fn connection_ended_for_another(&self) {
+        self.ended_connections.inc();
+    }
+
     /// The text of one scrape.
-    fn render(&self, rooms: &[RoomView], pipelines: usize) -> Result<String, std::fmt::Error> {
+    fn render(&self, rooms: &[RoomView], pipelines: usize, own: &Own) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("tessera");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("http_requests", "HTTP requests by status", self.requests.clone());
@@ -106,10 +120,37 @@ impl Metrics {
         let alive = Gauge::<i64>::default();
         alive.set(i64::try_from(pipelines).unwrap_or(i64::MAX));
         registry.register("pipelines", "Media pipelines that are not down", alive);
+        let (refused, ended) = (self.refused_connections.clone(), self.ended_connections.clone());
+        registry.register("connections_refused", "Connections closed for want of a place", refused);
+        registry.register("connections_made_way", "Connections closed for another, while they only waited", ended);
+        own.describe(&mut registry);
         describe(rooms, &mut registry);
         let mut page = String::new();
         text::encode(&mut page, &registry)?;
         Ok(page)
+    }
+}
+
+/// What the process itself has and may have.
+struct Own {
+    used: Amount,
+    limit: Amount,
+    awaited: usize,
+}
+
+impl Own {
+    fn describe(&self, registry: &mut Registry) {
+        let gauge = |registry: &mut Registry, name: &str, help: &str, value: usize| {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            registry.register(name, help, gauge);
+        };
+        let (used, limit) = (&self.used, &self.limit);
+        gauge(registry, "descriptors_used", "File descriptors in use or granted", used.descriptors);
+        gauge(registry, "descriptors_limit", "File descriptors up to which peers are let in", limit.descriptors);
+        gauge(registry, "threads_used", "Threads in use or granted", used.threads);
+        gauge(registry, "threads_limit", "Threads up to which peers are let in", limit.threads);
+        gauge(registry, "peers_awaited", "Peers that were let in and are not connected yet", self.awaited);
     }
 }
 
@@ -183,11 +224,14 @@ async fn scrape(app: &App, request: Request) -> Result<Response, Problem> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return request.other_method("GET, HEAD, OPTIONS");
     }
+    app.allow(request.from, Asked::View)?;
     let pipelines = match app.call(Command::Pipelines).await? {
         Reply::Pipelines { alive } => alive,
         other => return Err(unexpected(&other)),
     };
-    let page = app.metrics.render(&all_rooms(app).await?, pipelines);
+    let (used, limit) = app.rooms.capacity().figures();
+    let own = Own { used, limit, awaited: app.rooms.awaited() };
+    let page = app.metrics.render(&all_rooms(app).await?, pipelines, &own);
     let page = page.map_err(|_| Problem::new(Kind::Failed, "the metrics could not be written"))?;
     Ok(fresh(OPENMETRICS, page))
 }

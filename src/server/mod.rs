@@ -9,6 +9,8 @@ mod coding;
 mod conversation;
 mod cors;
 mod endpoint;
+mod forwarded;
+mod held;
 mod host;
 mod limit;
 mod listen;
@@ -16,6 +18,7 @@ mod metrics;
 mod observe;
 mod origin;
 mod pages;
+mod places;
 mod problem;
 mod request;
 pub mod sdpfrag;
@@ -35,9 +38,12 @@ use warp::http::Method;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::budget::{Amount, Permit};
 use crate::config::Config;
+use crate::process::Capacity;
 use crate::room::Rooms;
 use app::App;
+use listen::CLOSING;
 use problem::{Kind, Problem};
 use request::{Request, request};
 
@@ -47,12 +53,18 @@ const ROOMS_DEADLINE: Duration = Duration::from_millis(3_900);
 /// How long WebSockets get to send their last message.
 const SOCKETS_DEADLINE: Duration = Duration::from_millis(400);
 
+/// The part of the process's descriptors that connections may take, and the least of them: a page with all it loads, some
+/// who join, and the probes.
+const DESCRIPTORS_PART: usize = 8;
+const LEAST_CONNECTIONS: usize = 64;
+
 /// Serves until `shutdown` is ready; then refuses newcomers, ends the rooms, and returns within 5 s.
 pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutdown: impl Future<Output = ()>) {
     if let Ok(address) = listener.local_addr() {
         bearer::warn_if_open(address, &config.server.token);
     }
-    let app = App::new(config, rooms);
+    let (connections, _permit) = connections(&config, rooms.capacity());
+    let app = App::new(config, rooms, connections);
     let stopped = async {
         shutdown.await;
         tracing::info!("stopping");
@@ -64,7 +76,18 @@ pub async fn run(listener: TcpListener, config: Arc<Config>, rooms: Rooms, shutd
             tracing::warn!("WebSockets were cut off");
         }
     };
-    listen::serve(listener, routes(&app), app.metrics.clone(), Arc::clone(&app.config), stopped).await;
+    let (metrics, config) = (app.metrics.clone(), Arc::clone(&app.config));
+    listen::serve(listener, connections, routes(&app), metrics, config, stopped).await;
+}
+
+/// How many connections there may be at once, and the process's grant for them.
+fn connections(config: &Config, capacity: &Capacity) -> (usize, Option<Permit>) {
+    let (used, limit) = capacity.figures();
+    let part = limit.descriptors.saturating_sub(used.descriptors) / DESCRIPTORS_PART;
+    let connections = config.limits.connections.min(part.max(LEAST_CONNECTIONS));
+    let permit = capacity.take(Amount { descriptors: connections + CLOSING, threads: 0 });
+    let permit = permit.inspect_err(|short| tracing::error!(%short, "too little is left of the system's limits"));
+    (connections, permit.ok())
 }
 
 /// Everything that the server answers to. Filters only look at the path; methods are the handlers' business.

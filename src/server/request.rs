@@ -1,6 +1,7 @@
 //! A request as the handlers get it: read with a bound and a deadline, its parts decoded.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -15,6 +16,7 @@ use warp::{Filter, Rejection};
 use super::problem::{Kind, Problem};
 use crate::control::Wanted;
 use crate::id::{PeerId, RoomId};
+use crate::network::Network;
 
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -23,8 +25,14 @@ const MAX_NAME: usize = 64;
 /// What somebody without a name is called.
 const NO_NAME: &str = "Guest";
 
+/// For whom a request asks; the listener puts it in.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(pub Network);
+
 /// Everything about a request but its path.
 pub struct Request {
+    /// For whom it asks.
+    pub from: Network,
     pub method: Method,
     pub headers: HeaderMap,
     query: String,
@@ -37,8 +45,16 @@ pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone
     warp::method()
         .and(warp::header::headers_cloned())
         .and(query())
+        .and(warp::ext::optional())
         .and(warp::body::stream())
-        .map(|method, headers, query, body| Request { method, headers, query, body: whole_chunks(body) })
+        .map(|method, headers, query, caller: Option<Caller>, body| Request {
+            // Only in tests nobody puts it in.
+            from: caller.map_or_else(|| Network::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), |Caller(from)| from),
+            method,
+            headers,
+            query,
+            body: whole_chunks(body),
+        })
 }
 
 /// The query as it was sent; empty where there is none.
@@ -157,6 +173,9 @@ pub fn clean_name(raw: &str) -> String {
     // Bidirectional overrides would let one name garble the text around it.
     let hidden = |c: char| {
         c.is_control()
+            // Noncharacters, which XML cannot hold, and separators of lines.
+            || u32::from(c) & 0xfffe == 0xfffe
+            || matches!(c, '\u{fdd0}'..='\u{fdef}' | '\u{2028}' | '\u{2029}' | '\u{61c}')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
     let visible: String = raw.chars().filter(|c| !hidden(*c)).collect();
@@ -178,6 +197,7 @@ mod tests {
         assert_eq!(name("x=1&name=%C3%89mile%20%F0%9F%8E%A5"), "Émile 🎥");
         assert_eq!(name("name=%20%09a%00b%0A%20"), "ab");
         assert_eq!(name("name=%E2%80%AEabc"), "abc");
+        assert_eq!(name("name=a%EF%BF%BEb%E2%80%A8c"), "abc");
         assert_eq!(name("name="), "Guest");
         assert_eq!(name("name=%20"), "Guest");
         assert_eq!(name(""), "Guest");

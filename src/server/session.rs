@@ -4,7 +4,6 @@
 //! session gets 422 and changes nothing, and an entity tag (which can only be another server's) gets 412.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -59,7 +58,7 @@ async fn handle(id: &SessionId, app: &App, request: Request) -> Result<Response,
 async fn patch(id: &SessionId, app: &App, request: Request) -> Result<Response, Problem> {
     let owned = find(id, app)?;
     app.sessions
-        .take_patch(id, Instant::now())
+        .take_patch(id, app.now())
         .map_err(|wait| Problem::rate_limited("too many changes of this session at the moment", retry_after(wait)))?;
     let condition = request.header(&IF_MATCH).map(str::to_owned);
     let body = request.body(FRAGMENT_TYPE, MAX_FRAGMENT).await?;
@@ -130,11 +129,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_could_not_leave_may_try_again() {
-        let app = App::new(Arc::default(), Rooms::new(Arc::default()).unwrap());
+        let app = App::new(Arc::default(), Rooms::new(Arc::default()).unwrap(), 100);
         app.rooms.add_hanging("hangs".parse().unwrap());
         for (room, problem, stays) in [("hangs", Kind::Failed, true), ("over", Kind::NoSession, false)] {
             let owned = Owned { room: room.parse().unwrap(), peer: PeerId::from_bits(7), ice: Vec::new() };
-            let id = app.sessions.add(owned);
+            let id = app.sessions.add(owned, app.now());
             assert_eq!(delete(&id, &app).await.unwrap_err().kind(), problem);
             assert_eq!(app.sessions.get(&id).is_some(), stays, "{room}");
         }

@@ -4,15 +4,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::limit::TokenBucket;
 use super::sdpfrag::Credentials;
+use crate::bucket::{Rate, TokenBucket};
 use crate::id::{PeerId, RoomId};
 
 /// PATCHes of one session a second, and at once: a peer trickles a handful of candidates, then none.
-const PATCH_RATE: u32 = 10;
-const PATCH_BURST: u32 = 50;
+const PATCHES: Rate = Rate::new(10.0, 50);
 
 /// 128 random bits as 32 hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -63,9 +62,9 @@ pub struct SessionTable {
 }
 
 impl SessionTable {
-    pub fn add(&self, owned: Owned) -> SessionId {
+    pub fn add(&self, owned: Owned, now: Duration) -> SessionId {
         let id = SessionId::random();
-        let patches = TokenBucket::new(PATCH_RATE, PATCH_BURST, Instant::now());
+        let patches = TokenBucket::of(PATCHES, now);
         self.lock().insert(id.clone(), Entry { owned, patches });
         id
     }
@@ -75,7 +74,7 @@ impl SessionTable {
     }
 
     /// Whether one more PATCH is in order now; if not, when.
-    pub fn take_patch(&self, id: &SessionId, now: Instant) -> Result<(), Duration> {
+    pub fn take_patch(&self, id: &SessionId, now: Duration) -> Result<(), Duration> {
         self.lock().get_mut(id).map_or(Ok(()), |entry| entry.patches.take(now))
     }
 
@@ -101,7 +100,7 @@ mod tests {
     #[test]
     fn a_session_is_found_until_it_ends() {
         let table = SessionTable::default();
-        let id = table.add(owned());
+        let id = table.add(owned(), Duration::ZERO);
         let url = SessionId::from_url(id.path().strip_prefix("/session/").unwrap());
         assert_eq!(table.get(&url), Some(owned()));
         assert_eq!(table.remove(&url), Some(owned()));
@@ -119,9 +118,8 @@ mod tests {
     #[test]
     fn patches_are_limited() {
         let table = SessionTable::default();
-        let id = table.add(owned());
-        let now = Instant::now();
-        let passed = (0..PATCH_BURST + 5).filter(|_| table.take_patch(&id, now).is_ok()).count();
-        assert_eq!(passed, PATCH_BURST as usize);
+        let id = table.add(owned(), Duration::ZERO);
+        let passed = (0..100).filter(|_| table.take_patch(&id, Duration::ZERO).is_ok()).count();
+        assert_eq!(passed, 50);
     }
 }

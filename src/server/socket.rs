@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{Instrument, field};
 use warp::Filter;
@@ -16,7 +16,7 @@ use warp::http::Method;
 use warp::reply::Response;
 use warp::ws::{Message, WebSocket, Ws};
 
-use super::app::{App, with};
+use super::app::{App, SocketPlace, with};
 use super::conversation::{Conversation, End};
 use super::observe;
 use super::origin;
@@ -24,6 +24,7 @@ use super::problem::{Kind, Problem};
 use super::request::{Request, request, room};
 use crate::control::Refusal;
 use crate::id::RoomId;
+use crate::network::Network;
 
 /// Messages that may wait for a client's line. More means that it does not keep up.
 const QUEUE: usize = 128;
@@ -58,22 +59,22 @@ fn open(segment: &str, ws: Option<Ws>, app: Arc<App>, request: &Request) -> Resu
     if app.is_stopping() {
         return Err(Refusal::Stopping.into());
     }
-    let place = app.socket_place()?;
-    let name = request.name();
+    let place = app.socket_place(request.from)?;
+    let (from, name) = (request.from, request.name());
     let limit = app.config.limits.message_bytes;
     // The request is over when the socket begins: its span is no part of this one.
     let span = tracing::info_span!(parent: None, "socket", %room, participant = field::Empty);
     let ws = ws.max_message_size(limit).max_frame_size(limit);
-    Ok(ws.on_upgrade(move |socket| serve(socket, app, room, name, place).instrument(span)).into_response())
+    Ok(ws.on_upgrade(move |socket| serve(socket, app, room, name, from, place).instrument(span)).into_response())
 }
 
-async fn serve(socket: WebSocket, app: Arc<App>, room: RoomId, name: String, place: OwnedSemaphorePermit) {
+async fn serve(socket: WebSocket, app: Arc<App>, room: RoomId, name: String, from: Network, place: SocketPlace) {
     app.metrics.socket_opened();
     let (sink, mut incoming) = socket.split();
     let (queue, waiting) = mpsc::channel(QUEUE);
     let mut writer = std::pin::pin!(write(sink, waiting));
     let end = {
-        let mut conversation = Conversation::new(Arc::clone(&app), room, name, queue);
+        let mut conversation = Conversation::new(Arc::clone(&app), room, name, from, queue);
         let end = tokio::select! {
             end = conversation.run(&mut incoming) => end,
             _ = &mut writer => End::Gone,

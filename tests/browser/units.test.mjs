@@ -32,7 +32,12 @@ test('no more pixels are encoded than the tile shows, and never more than the ca
   assert.equal(at({ width: 1920, height: 1080 }, null), 1.5);
   assert.equal(at({ width: 1080, height: 1920 }, null), 1.5, 'upright');
   assert.equal(at({ width: 1280, height: 720 }, { width: 426, height: 240 }), 1280 / 426, 'not one pixel more');
-  assert.equal(at({ width: 640, height: 480 }, { width: 320, height: 180 }), 2, 'the tile is covered, its edges cut');
+  const tile = { width: 320, height: 180 };
+  assert.equal(at({ width: 640, height: 400 }, { ...tile, fit: 'auto' }), 2, 'the tile is filled, edges are cut');
+  assert.equal(at({ width: 640, height: 480 }, { ...tile, fit: 'auto' }), 480 / 180, 'shown whole');
+  assert.equal(at({ width: 360, height: 640 }, { ...tile, fit: 'auto' }), 640 / 180, 'shown whole: upright');
+  assert.equal(at({ width: 640, height: 480 }, { ...tile, fit: 'fill' }), 2);
+  assert.equal(at({ width: 640, height: 400 }, { ...tile, fit: 'fit' }), 400 / 180);
   assert.equal(at({}, { width: 320, height: 180 }), 1, 'a camera that does not tell its size');
   const rate = (tile) => encodingFor({ width: 1280, height: 720 }, tile).maxBitrate;
   assert.ok(rate({ width: 1280, height: 720 }) > rate({ width: 640, height: 360 }));

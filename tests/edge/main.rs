@@ -1,6 +1,7 @@
 //! The server at its edges: peers that vanish, lie, flood or send garbage, bad lines, limits, the network's settings, and
 //! an end in order. Two participants who do nothing wrong run beside each of them and must not notice.
 
+mod budget;
 mod bystanders;
 mod candidates;
 mod churn;
@@ -13,6 +14,7 @@ mod limits;
 mod line;
 mod loss;
 mod network;
+mod newcomers;
 mod packets;
 mod process;
 #[path = "../support/program.rs"]

@@ -60,9 +60,34 @@ fn the_server_is_alive_ready_and_counted() {
         "tessera_http_requests_total{status=\"404\"} 1",
         "tessera_rooms 0",
         "tessera_websockets 0",
+        "tessera_descriptors_used ",
+        "tessera_threads_limit ",
+        "tessera_peers_awaited 0",
+        "tessera_connections_refused_total 0",
         "tessera_build_info{version=",
     ] {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line} is missing in\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn a_caller_has_so_many_changes_and_others_and_looks_are_not_among_them() {
+    let program = Program::start(&[]);
+    let path = format!("/api/rooms/demo/participants/{NOBODY}/mute");
+    let mute = |from: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", from)];
+        program.ask("POST", &path, &headers, br#"{"muted":true}"#)
+    };
+    let answers: Vec<_> = (0..300).map(|_| mute("203.0.113.1")).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 404).collect();
+    assert!(refused.len() > 100, "{} of 300 are refused", refused.len());
+    for answer in refused {
+        answer.is_problem(429, "rate-limited");
+        assert!(answer.header("retry-after").is_some_and(|wait| wait.parse::<u32>().unwrap() >= 1));
+    }
+    assert_eq!(mute("203.0.113.2").status, 404);
+    // The first address is one of many behind the same proxy, and may still look.
+    let look = program.ask("GET", "/api/rooms", &[("x-forwarded-for", "203.0.113.1")], b"");
+    assert_eq!(look.status, 200);
 }

@@ -8,6 +8,7 @@ mod endpoints;
 #[path = "../support/eventually.rs"]
 mod eventually;
 mod hosts;
+mod offers;
 mod pages;
 mod process;
 #[path = "../support/program.rs"]

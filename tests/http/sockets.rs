@@ -270,3 +270,63 @@ async fn what_is_no_websocket_is_told_so() {
     program.ask("POST", "/ws/demo", &[], b"").is_problem(405, "method-not-allowed");
     program.get("/ws/a%20b").is_problem(400, "invalid-room-name");
 }
+
+#[tokio::test]
+async fn mutes_and_renditions_are_slowed_down_and_none_is_lost() {
+    let program = Program::start(&[]);
+    let (mut socket, _) = Socket::open(&program, "/ws/demo").await;
+    let started = Instant::now();
+    for _ in 0..14 {
+        // Not joined: each is answered, and counts.
+        socket.say(json!({ "type": "mute", "muted": true })).await;
+    }
+    for _ in 0..14 {
+        assert_eq!(socket.complaint().await, "not-joined");
+    }
+    // Ten at once, then two a second.
+    assert!(started.elapsed() > Duration::from_millis(1_400), "it took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn who_never_joins_is_closed() {
+    let program = Program::start(&[]);
+    let (mut socket, _) = Socket::open(&program, "/ws/demo").await;
+    let opened = Instant::now();
+    loop {
+        socket.say(json!({ "type": "ping" })).await;
+        // A join that fails is no join.
+        socket.say(json!({ "type": "join", "sdp": "hello" })).await;
+        let message = socket.next_of(&["error", "closed"]).await;
+        if message["type"] == "closed" {
+            assert_eq!(message["reason"], "not_connected");
+            break;
+        }
+        assert!(opened.elapsed() < Duration::from_secs(45), "it is still open");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert_eq!(socket.close_code().await, 1008);
+    assert!(opened.elapsed() > Duration::from_secs(25), "there is time to make up one's mind");
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_sockets() {
+    // 100 connections: 75 may be WebSockets, half of those of one address.
+    let program = Program::start(&["limits.connections=100"]);
+    let request = |from: &str| {
+        let mut request = format!("ws://{}/ws/demo", program.address).into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", from.parse().unwrap());
+        request
+    };
+    let mut sockets = Vec::new();
+    while let Ok((socket, _)) = connect_async(request("203.0.113.1")).await {
+        sockets.push(socket);
+        assert!(sockets.len() <= 38);
+    }
+    assert_eq!(sockets.len(), 38);
+    assert!(connect_async(request("203.0.113.2")).await.is_ok());
+    drop(sockets);
+    eventually(PATIENCE, "the places are given back", || {
+        program.get("/metrics").text().contains("tessera_websockets 0").then_some(())
+    });
+    assert!(connect_async(request("203.0.113.1")).await.is_ok());
+}

@@ -12,9 +12,13 @@ use crate::sight::see;
 /// Luma of the canvas where nothing is.
 const BACKGROUND: f64 = 24.0;
 
-/// Bots of 4:3, upright and of 3:1, and one who watches.
-fn shapes(server: &Server) -> ([Bot; 3], Bot, RoomView) {
-    let sizes = [(480, 360), (360, 480), (720, 240)];
+/// 4:3, upright and 3:1.
+const ODD: [(u32, u32); 3] = [(480, 360), (360, 480), (720, 240)];
+/// 16:10, 3:2 and 2:1.
+const USUAL: [(u32, u32); 3] = [(480, 300), (480, 320), (640, 320)];
+
+/// Bots of these sizes, and one who watches.
+fn shapes(server: &Server, sizes: [(u32, u32); 3]) -> ([Bot; 3], Bot, RoomView) {
     let bots = [0, 1, 2].map(|index| {
         let (width, height) = sizes[index];
         server.join(BotConfig { width, height, ..server.bot(index) })
@@ -47,8 +51,23 @@ const CORNERS: [Rect; 4] = [
 
 #[test]
 fn fill_cuts_what_is_too_much() {
-    let server = Server::start(&["video.fit=fill"]);
-    let (bots, viewer, room) = shapes(&server);
+    fills(&["video.fit=fill"], ODD);
+}
+
+#[test]
+fn fit_shows_all_of_it_between_bars() {
+    shows_all(&["video.fit=fit"], ODD);
+}
+
+#[test]
+fn by_default_what_loses_little_is_cut_and_what_would_lose_much_is_shown_whole() {
+    fills(&[], USUAL);
+    shows_all(&[], ODD);
+}
+
+fn fills(settings: &[&str], sizes: [(u32, u32); 3]) {
+    let server = Server::start(settings);
+    let (bots, viewer, room) = shapes(&server, sizes);
     see(&server.runtime, &viewer, "three pictures that fill their tiles", |frame| {
         room.participants.iter().enumerate().all(|(index, participant)| {
             let tile = tile_of(frame, &room, participant);
@@ -60,10 +79,9 @@ fn fill_cuts_what_is_too_much() {
     server.end();
 }
 
-#[test]
-fn fit_shows_all_of_it_between_bars() {
-    let server = Server::start(&["video.fit=fit"]);
-    let (bots, viewer, room) = shapes(&server);
+fn shows_all(settings: &[&str], sizes: [(u32, u32); 3]) {
+    let server = Server::start(settings);
+    let (bots, viewer, room) = shapes(&server, sizes);
     see(&server.runtime, &viewer, "three whole pictures between bars", |frame| {
         let picture = frame.picture();
         room.participants.iter().enumerate().all(|(index, participant)| {

@@ -11,6 +11,8 @@ mod guest;
 mod idle;
 mod keyframes;
 mod late_joiner;
+mod lips;
+mod offers;
 #[path = "../support/program.rs"]
 mod program;
 mod recovery;

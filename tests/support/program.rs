@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -18,7 +18,8 @@ pub struct Program {
     child: Child,
     /// `127.0.0.1:…`
     pub address: String,
-    log: mpsc::Receiver<String>,
+    /// A mutex, so that tests can ask from several threads.
+    log: Mutex<mpsc::Receiver<String>>,
     agent: Agent,
 }
 
@@ -58,16 +59,21 @@ impl Answer {
 
 /// A command that does not see this process's own settings.
 pub fn tessera(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    let mut command = without_settings(Command::new(env!("CARGO_BIN_EXE_tessera")));
+    command.args(arguments);
+    command
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TESSERA_") {
             command.env_remove(name);
         }
     }
-    command.args(arguments);
     command
 }
 
+#[allow(dead_code, reason = "not every suite starts it in all of these ways")]
 impl Program {
     /// Starts the server with these settings (`section.key=value`) and waits until it listens.
     pub fn start(settings: &[&str]) -> Self {
@@ -76,7 +82,24 @@ impl Program {
 
     /// The same, on another address.
     pub fn start_at(address: &str, settings: &[&str]) -> Self {
-        let mut command = tessera(&["serve", "--listen", address]);
+        Self::run(&[], address, settings)
+    }
+
+    /// The same by a command that runs the rest of its arguments in its own place (`prlimit --nofile=1024`).
+    pub fn start_by(by: &[&str], settings: &[&str]) -> Self {
+        Self::run(by, "127.0.0.1:0", settings)
+    }
+
+    fn run(by: &[&str], address: &str, settings: &[&str]) -> Self {
+        let serve = ["serve", "--listen", address];
+        let mut command = match by {
+            [] => tessera(&serve),
+            [program, arguments @ ..] => {
+                let mut command = without_settings(Command::new(program));
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_tessera")).args(serve);
+                command
+            }
+        };
         for setting in settings {
             command.args(["--set", setting]);
         }
@@ -94,7 +117,7 @@ impl Program {
             }
         };
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
-        Self { child, address, log, agent: config.max_redirects(0).build().into() }
+        Self { child, address, log: Mutex::new(log), agent: config.max_redirects(0).build().into() }
     }
 
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -142,7 +165,7 @@ impl Program {
 
     /// Everything logged since it listened; only after its end.
     pub fn log(&self) -> String {
-        self.log.iter().collect::<Vec<_>>().join("\n")
+        self.log.lock().unwrap().iter().collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -25,9 +25,14 @@ pub struct Server {
 impl Server {
     /// Starts a server with these settings (`section.key=value`).
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_by(&[], settings)
+    }
+
+    /// The same by a command that runs the rest of its arguments in its own place.
+    pub fn start_by(by: &[&str], settings: &[&str]) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            program: Program::start(settings),
+            program: Program::start_by(by, settings),
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
             templates: Templates::load(None).unwrap(),
             room: "studio".parse().unwrap(),
@@ -59,7 +64,12 @@ impl Server {
     /// The room as the API shows it, if there is one.
     #[track_caller]
     pub fn try_room(&self) -> Option<RoomView> {
-        let answer = self.program.get("/api/rooms/studio");
+        self.try_other_room("studio")
+    }
+
+    #[track_caller]
+    pub fn try_other_room(&self, name: &str) -> Option<RoomView> {
+        let answer = self.program.get(&format!("/api/rooms/{name}"));
         match answer.status.as_u16() {
             200 => Some(serde_json::from_slice(&answer.body).unwrap()),
             404 => None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tessera::media::{Composite, Rendition, RoomClock, Templates};
+use tessera::media::{Composite, Rendition, RenditionKey, RoomClock, Templates};
 
 use super::material::{self, SHORT, Scene};
 use super::pace::{self, FRAME};
@@ -25,7 +25,8 @@ pub fn composites(participants: usize, templates: &Templates) -> Result<Vec<Comp
 pub fn encode(participants: usize, templates: &Templates) -> Result<(), Failure> {
     let composites = composites(participants, templates)?;
     let clock = RoomClock::start();
-    let rendition = Rendition::start(templates, material::CODEC, &material::high()?, 30, clock, |_| {})?;
+    let key = RenditionKey { codec: material::CODEC, name: "high".to_owned(), single_nal: false };
+    let rendition = Rendition::start(templates, key, &material::high()?, 30, clock, |_| {})?;
     let rendition = Arc::new(rendition);
     pace::every(FRAME, move |number| {
         let Composite { buffer, caps, .. } = &composites[number as usize % composites.len()];

@@ -1,10 +1,14 @@
 //! Opus (RFC 6716) for the mixer: a decoder for each voice, an encoder for each mix that somebody hears.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use opus::{Application, Bitrate, Channels};
 
 use crate::pcm::{Frame, SAMPLE_RATE};
 use crate::playout::Decode;
+
+use super::downmix::Downmix;
 
 /// Largest packet that an encoder is asked for: the largest of one Opus frame (RFC 6716, section 3.4).
 const MAX_PACKET: usize = 1276;
@@ -90,30 +94,99 @@ impl Encoder {
     }
 }
 
-/// Decodes one voice; two channels are mixed down.
+/// Packets that a decoder of two channels goes through before it takes over: 100 ms of the usual ones.
+const WARM_UP: usize = 5;
+/// Over how many samples it does: 5 ms.
+const TAKE_OVER: usize = 240;
+
+/// Decodes one voice to one channel. Most have no more. For others a decoder of two takes over with the first packet that
+/// has two (RFC 6716, section 3.1: the flag `s`), since Opus's own mono is the channels' mean, which loses what they have
+/// in antiphase.
 #[derive(Debug)]
-pub(super) struct Decoder(opus::Decoder);
+pub(super) struct Decoder {
+    opus: opus::Decoder,
+    stereo: Option<Stereo>,
+    /// The last packets of one channel.
+    before: VecDeque<Vec<u8>>,
+}
+
+/// Makes one channel of two.
+#[derive(Debug)]
+struct Stereo {
+    downmix: Downmix,
+    channels: Vec<f32>,
+}
 
 impl Decoder {
     pub(super) fn new() -> Result<Self, opus::Error> {
-        opus::Decoder::new(SAMPLE_RATE, Channels::Mono).map(Self)
+        let opus = opus::Decoder::new(SAMPLE_RATE, Channels::Mono)?;
+        Ok(Self { opus, stereo: None, before: VecDeque::with_capacity(WARM_UP) })
     }
 
     fn decoded(&mut self, packet: &[u8], out: &mut [f32], fec: bool) -> Option<usize> {
-        let samples = self.0.decode_float(packet, out, fec).ok()?.min(out.len());
-        for sample in &mut out[..samples] {
-            *sample = if sample.is_finite() { sample.clamp(-MAX_SAMPLE, MAX_SAMPLE) } else { 0.0 };
+        let samples = match &mut self.stereo {
+            None => self.opus.decode_float(packet, out, fec).ok()?.min(out.len()),
+            Some(Stereo { downmix, channels }) => {
+                channels.resize(2 * out.len(), 0.0);
+                let samples = self.opus.decode_float(packet, channels, fec).ok()?.min(out.len());
+                channels[..2 * samples].iter_mut().for_each(|sample| *sample = bounded(*sample));
+                downmix.process(&channels[..2 * samples], out);
+                samples
+            }
+        };
+        out[..samples].iter_mut().for_each(|sample| *sample = bounded(*sample));
+        Some(samples)
+    }
+
+    /// Decodes two channels from now on, beginning with `packet`.
+    fn widen(&mut self, packet: &[u8], out: &mut [f32]) -> Option<usize> {
+        let Ok(opus) = opus::Decoder::new(SAMPLE_RATE, Channels::Stereo) else {
+            return self.decoded(packet, out, false);
+        };
+        let mut narrow = std::mem::replace(&mut self.opus, opus);
+        self.stereo = Some(Stereo { downmix: Downmix::default(), channels: Vec::new() });
+        let before = std::mem::take(&mut self.before);
+        for packet in &before {
+            self.decoded(packet, out, false);
+        }
+        let samples = self.decoded(packet, out, false)?;
+        if !before.is_empty() {
+            let mut old = vec![0.0; out.len()];
+            let old_samples = narrow.decode_float(packet, &mut old, false).unwrap_or(0);
+            let both = samples.min(old_samples).min(TAKE_OVER);
+            for (n, (new, old)) in out[..both].iter_mut().zip(old).enumerate() {
+                *new = bounded(old) + (*new - bounded(old)) * (n + 1) as f32 / TAKE_OVER as f32;
+            }
         }
         Some(samples)
     }
 }
 
+fn bounded(sample: f32) -> f32 {
+    if sample.is_finite() { sample.clamp(-MAX_SAMPLE, MAX_SAMPLE) } else { 0.0 }
+}
+
+/// Whether the packet has two channels.
+fn is_stereo(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|toc| toc & 4 != 0)
+}
+
 impl Decode for Decoder {
     fn samples(&self, packet: &[u8]) -> Option<usize> {
-        self.0.get_nb_samples(packet).ok()
+        self.opus.get_nb_samples(packet).ok()
     }
 
     fn decode(&mut self, packet: &[u8], out: &mut [f32]) -> Option<usize> {
+        if self.stereo.is_some() {
+            return self.decoded(packet, out, false);
+        }
+        if is_stereo(packet) {
+            return self.widen(packet, out);
+        }
+        let mut kept = if self.before.len() == WARM_UP { self.before.pop_front() } else { None }.unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(packet);
+        self.before.push_back(kept);
         self.decoded(packet, out, false)
     }
 

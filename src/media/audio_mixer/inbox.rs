@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::lips::Lips;
 
 /// Packets that wait at most between two ticks; a second of the shortest.
 const BOUND: usize = 400;
@@ -23,6 +25,8 @@ pub(super) struct Inbox {
     /// A mutex, as it is held for moving a few words on either side, and never across a call.
     arrivals: Mutex<VecDeque<Arrival>>,
     overflowed: AtomicU64,
+    /// What brings the voice and its picture together. A mutex, as either side tells and asks in a few steps.
+    lips: Mutex<Lips>,
     pub(super) closed: Closed,
 }
 
@@ -40,6 +44,11 @@ impl Inbox {
     /// Takes all packets, in exchange for an empty queue.
     pub(super) fn take(&self, empty: VecDeque<Arrival>) -> VecDeque<Arrival> {
         std::mem::replace(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner), empty)
+    }
+
+    /// What is known of the time of the voice and its picture.
+    pub(super) fn lips(&self) -> MutexGuard<'_, Lips> {
+        self.lips.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Packets that the mixer did not come for in time.

@@ -152,6 +152,8 @@ impl Mixing {
             voice.take_arrivals(&mut self.arrivals);
             let mut frame = SILENCE;
             let pulled = voice.playout.pull(now, &mut voice.decoder, &mut frame);
+            let hold = voice.inbox.lips().voice(now, voice.playout.reached());
+            voice.playout.set_hold(hold);
             voice.delay = voice.playout.delay(now);
             voice.level_dbfs = if pulled == Pulled::Idle { FLOOR_DBFS } else { level_dbfs(&frame) };
             voice.speech.update(if voice.strip.is_muted() { FLOOR_DBFS } else { voice.level_dbfs });

@@ -6,4 +6,5 @@ mod lines;
 mod load;
 mod room;
 mod sound;
+mod stereo;
 mod switching;

@@ -9,6 +9,7 @@ use gstreamer_app as gst_app;
 
 use super::{CallError, Direction, Settings, Source, file, synthetic};
 use crate::media::clock::{RoomClock, clock_time};
+use crate::media::colour::CANVAS_COLORIMETRY;
 use crate::media::graph::Graph;
 use crate::media::template::Templates;
 
@@ -97,7 +98,7 @@ pub(super) fn start(
     }
     Ok(Some(match &settings.source {
         Source::Synthetic { index, grain, voice } => {
-            Running::Synthetic { _running: synthetic::start(feed, *index, *grain, *voice, settings.fps)? }
+            Running::Synthetic { _running: synthetic::start(feed, *index, *grain, *voice, settings)? }
         }
         Source::File { path, start } => {
             Running::File { _running: file::start(feed, path, *start, settings, templates)? }
@@ -158,6 +159,7 @@ impl Feed {
                 .field("height", height)
                 .field("framerate", gst::Fraction::new(self.fps.cast_signed(), 1))
                 .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+                .field("colorimetry", CANVAS_COLORIMETRY)
                 .build();
             source.set_caps(Some(&caps));
         }

@@ -11,6 +11,7 @@ use gstreamer_app as gst_app;
 use super::feed::Feed;
 use super::{CallError, Settings, element};
 use crate::media::clock::RoomClock;
+use crate::media::colour::CANVAS_COLORIMETRY;
 use crate::media::template::Templates;
 
 /// How long a file may take until its first picture.
@@ -183,6 +184,7 @@ fn send(sample: &gst::Sample, Tracks { feed, begun }: &Tracks, size: Option<&gst
             .field("width", wanted.0.cast_signed())
             .field("height", wanted.1.cast_signed())
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+            .field("colorimetry", CANVAS_COLORIMETRY)
             .build();
         filter.set_property("caps", caps);
     }

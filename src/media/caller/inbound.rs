@@ -12,9 +12,10 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use tokio::sync::broadcast;
 
+use super::reports::Reports;
 use super::{CallError, Receive, element, host_time};
 use crate::media::clock::RoomClock;
-use crate::media::insides::{hasten_feedback, set_rtcp_interval};
+use crate::media::insides::{hasten_feedback, on_rtcp, report_capture_time, set_rtcp_interval};
 use crate::media::keyframe_requests;
 use crate::media::template::Templates;
 use crate::probe::SAMPLE_RATE;
@@ -122,6 +123,7 @@ pub struct Inbound {
     first_audio: OnceLock<Instant>,
     heard: Mutex<VecDeque<(Vec<f32>, Duration)>>,
     jitter_buffers: Mutex<Vec<gst::glib::WeakRef<gst::Element>>>,
+    reports: Mutex<Reports>,
     failed: AtomicBool,
 }
 
@@ -136,6 +138,7 @@ impl Inbound {
             first_audio: OnceLock::new(),
             heard: Mutex::default(),
             jitter_buffers: Mutex::default(),
+            reports: Mutex::default(),
             failed: AtomicBool::new(false),
         }
     }
@@ -144,6 +147,7 @@ impl Inbound {
     pub(super) fn attach(self: &Arc<Self>, home: &gst::Bin, webrtc: &gst::Element, templates: &Templates) {
         if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
             let only_counts = self.receive == Receive::Count;
+            let weak = Arc::downgrade(self);
             bin.connect_deep_element_added(move |_, _, element| {
                 if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
                     return;
@@ -153,6 +157,13 @@ impl Inbound {
                 } else {
                     hasten_feedback(element);
                 }
+                report_capture_time(element);
+                let weak = weak.clone();
+                on_rtcp(element, move |packet| {
+                    if let Some(inbound) = weak.upgrade() {
+                        lock(&inbound.reports).report(packet);
+                    }
+                });
             });
         }
         if let Some(rtpbin) = webrtc.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("rtpbin")) {
@@ -253,6 +264,7 @@ impl Inbound {
             };
             packets.fetch_add(1, Relaxed);
             bytes.fetch_add(buffer.size() as u64, Relaxed);
+            lock(&inbound.reports).packet(buffer, video, host_time());
             if video && ends_frame(buffer) {
                 counters.video_frames.fetch_add(1, Relaxed);
                 // Where frames are decoded, the first one of them counts.
@@ -332,6 +344,12 @@ impl Inbound {
             heard.samples.extend_from_slice(piece);
         }
         heard
+    }
+
+    /// How much later than it was captured each of the last packets came, by the sender's own reports and in ms: of pictures
+    /// or of sound. What came before the first report is left out.
+    pub fn reported_ages_ms(&self, video: bool) -> Vec<f64> {
+        lock(&self.reports).ages_ms(video)
     }
 
     /// What was counted so far.

@@ -9,6 +9,7 @@ mod file;
 mod inbound;
 mod mischief;
 mod negotiation;
+mod reports;
 mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,13 @@ pub enum Receive {
     Count,
 }
 
+/// A sender whose tracks leave it later than they were captured: behind a slow encoder, say, or a pacer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    pub picture: Duration,
+    pub voice: Duration,
+}
+
 /// A TURN server (RFC 8656) and what it knows the caller by.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Relay {
@@ -99,6 +107,8 @@ pub struct Settings {
     /// The m-line after it; none without it.
     pub video: Option<Direction>,
     pub codec: Codec,
+    /// The payload type of the video, where it is none of the usual ones (96 to 127).
+    pub payload: Option<u8>,
     pub source: Source,
     pub receive: Receive,
     /// Of the picture sent; even numbers.
@@ -107,6 +117,8 @@ pub struct Settings {
     pub fps: u32,
     /// Bit/s of the picture sent.
     pub bitrate: u32,
+    /// How much later than it should a synthetic source sends each of its tracks, with the timestamps of the capture.
+    pub late: Late,
     /// How long the receiver waits for a missing packet.
     pub jitter: Duration,
     /// Go through this TURN server, and through nothing else.
@@ -127,12 +139,14 @@ impl Settings {
             audio: Some(Direction::SendRecv),
             video: Some(Direction::SendRecv),
             codec: Codec::Vp8,
+            payload: None,
             source,
             receive: Receive::Decode,
             width: 640,
             height: 360,
             fps: 30,
             bitrate: 600_000,
+            late: Late::default(),
             jitter: Duration::from_millis(40),
             relay: None,
             gathering: Duration::from_millis(500),

@@ -13,6 +13,7 @@ use gstreamer_webrtc::WebRTCPeerConnectionState;
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
 use crate::media::certificate::Certificate;
+use crate::media::payload_type;
 use crate::media::template::Templates;
 
 /// How long `webrtcbin` may take for one step of the negotiation. The first offer of a process waits for what GStreamer
@@ -62,7 +63,8 @@ pub(super) fn add_tracks(
     let mut mline = 0;
     if let Some(direction) = settings.audio {
         let branch = || Ok(templates.bin("bot-send-audio", &[], true)?);
-        add_track(home, webrtc, mline, direction, &audio_caps(), branch, inbound)?;
+        let line = Line { number: mline, direction, caps: audio_caps(), payload: None };
+        add_track(home, webrtc, line, branch, inbound)?;
         mline += 1;
     }
     if let Some(direction) = settings.video {
@@ -77,33 +79,45 @@ pub(super) fn add_tracks(
             inbound.count_keyframes(&element(&branch, "encoder")?);
             Ok(branch)
         };
-        add_track(home, webrtc, mline, direction, &video_caps(settings.codec), branch, inbound)?;
+        let caps = video_caps(settings.codec, settings.payload);
+        let line = Line { number: mline, direction, caps, payload: settings.payload };
+        add_track(home, webrtc, line, branch, inbound)?;
     }
     Ok(())
+}
+
+/// An m-line to be offered.
+struct Line {
+    number: u32,
+    direction: Direction,
+    caps: gst::Caps,
+    /// What its packets are numbered, where no payloader would do so.
+    payload: Option<u8>,
 }
 
 fn add_track(
     home: &gst::Bin,
     webrtc: &gst::Element,
-    mline: u32,
-    direction: Direction,
-    caps: &gst::Caps,
+    line: Line,
     branch: impl FnOnce() -> Result<gst::Bin, CallError>,
     inbound: &Arc<Inbound>,
 ) -> Result<(), CallError> {
+    let Line { number, direction, caps, payload } = line;
     let transceiver = if direction.sends() {
         let branch = branch()?;
         home.add(&branch).map_err(|_| CallError::Missing("branch"))?;
-        let pad = webrtc.request_pad_simple(&format!("sink_{mline}")).ok_or(CallError::Missing("sink pad"))?;
+        let pad = webrtc.request_pad_simple(&format!("sink_{number}")).ok_or(CallError::Missing("sink pad"))?;
         let source = branch.static_pad("src").ok_or(CallError::Missing("src pad"))?;
         inbound.count_sent(&source);
-        source.link(&pad).map_err(|_| CallError::Missing("link to webrtcbin"))?;
+        // Where none is said, it is one that the sending chain writes.
+        payload_type::link(&source, &pad, payload.unwrap_or(96))
+            .map_err(|_| CallError::Missing("link to webrtcbin"))?;
         let transceiver = pad.property::<gst_webrtc::WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", direction.webrtc());
-        transceiver.set_property("codec-preferences", caps);
+        transceiver.set_property("codec-preferences", &caps);
         transceiver
     } else {
-        webrtc.emit_by_name("add-transceiver", &[&direction.webrtc(), caps])
+        webrtc.emit_by_name("add-transceiver", &[&direction.webrtc(), &caps])
     };
     transceiver.set_property("do-nack", caps.structure(0).is_some_and(|caps| caps.get("media") == Ok("video")));
     Ok(())
@@ -119,16 +133,18 @@ fn audio_caps() -> gst::Caps {
         .build()
 }
 
-fn video_caps(codec: Codec) -> gst::Caps {
+fn video_caps(codec: Codec, payload: Option<u8>) -> gst::Caps {
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("clock-rate", 90_000)
-        .field("extmap-1", TWCC);
+        .field("extmap-1", TWCC)
+        // As browsers do, whose colours a bot has (see `media::colour`).
+        .field("rtcp-fb-goog-remb", true);
     match codec {
-        Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", 96),
+        Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", i32::from(payload.unwrap_or(96))),
         Codec::H264 => caps
             .field("encoding-name", "H264")
-            .field("payload", 102)
+            .field("payload", i32::from(payload.unwrap_or(102)))
             .field("packetization-mode", "1")
             .field("profile-level-id", "42e01f")
             .field("level-asymmetry-allowed", "1"),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 
 use super::feed::{Feed, Stop};
-use super::{CallError, host_time};
+use super::{CallError, Late, Settings, host_time};
 use crate::probe::tone::{self, Voice};
 use crate::probe::{SAMPLE_RATE, grain, tile, timecode::Timecode};
 
@@ -28,9 +28,16 @@ impl Drop for Running {
 }
 
 /// Starts sending: one thread for the picture and the voice.
-pub(super) fn start(feed: Feed, index: usize, grain: bool, voice: Voice, fps: u32) -> Result<Running, CallError> {
+pub(super) fn start(
+    feed: Feed,
+    index: usize,
+    grain: bool,
+    voice: Voice,
+    settings: &Settings,
+) -> Result<Running, CallError> {
     let stop = Arc::new(Stop::default());
-    let source = Synthetic { feed, index, grain, voice, frame: Duration::from_secs(1) / fps.max(1) };
+    let (frame, late) = (Duration::from_secs(1) / settings.fps.max(1), settings.late);
+    let source = Synthetic { feed, index, grain, voice, frame, late };
     let until = Arc::clone(&stop);
     let thread = std::thread::Builder::new().name("bot-source".to_owned()).spawn(move || source.run(&until));
     thread.map_err(CallError::Thread)?;
@@ -43,6 +50,7 @@ struct Synthetic {
     grain: bool,
     voice: Voice,
     frame: Duration,
+    late: Late,
 }
 
 /// A row of instants at the same distance, and the time stamps that go with them.
@@ -69,9 +77,11 @@ impl Ticks {
 impl Synthetic {
     fn run(&self, stop: &Stop) {
         let (begin, begin_host, begin_pts) = (Instant::now(), host_time(), self.feed.clock.now());
-        let mut pictures = Ticks { next: begin, pts: begin_pts, period: self.frame };
+        // What is late is made then, too, as it would have been in time.
+        let mut pictures = Ticks { next: begin + self.late.picture, pts: begin_pts, period: self.frame };
         // A piece of sound is complete, and is sent, when its last sample has been spoken.
-        let mut pieces = Ticks { next: begin + PIECE, pts: begin_pts, period: PIECE };
+        let spoken_for = PIECE + self.late.voice;
+        let mut pieces = Ticks { next: begin + spoken_for, pts: begin_pts, period: PIECE };
         loop {
             let due = match (self.feed.has_picture(), self.feed.has_voice()) {
                 (true, true) => pictures.next.min(pieces.next),
@@ -87,7 +97,7 @@ impl Synthetic {
                 pictures.advance(now);
             }
             if self.feed.has_voice() && pieces.next <= now {
-                let spoken = begin_host + (pieces.next - PIECE).saturating_duration_since(begin);
+                let spoken = begin_host + (pieces.next - spoken_for).saturating_duration_since(begin);
                 self.voice(tone::samples(spoken), pieces.pts);
                 pieces.advance(now);
             }
@@ -101,7 +111,8 @@ impl Synthetic {
         let size = self.feed.controls.size();
         let (width, height) = (size.0 as usize, size.1 as usize);
         let mut data = vec![0; width * height + 2 * width.div_ceil(2) * height.div_ceil(2)];
-        let now = u64::try_from(host_time().as_millis()).unwrap_or(u64::MAX);
+        let captured = host_time().saturating_sub(self.late.picture);
+        let now = u64::try_from(captured.as_millis()).unwrap_or(u64::MAX);
         tile::paint(&mut data, width, height, self.index, Timecode::at(now));
         if self.grain {
             grain::draw(&mut data, width, width, height, now);

@@ -6,7 +6,7 @@ use super::*;
 use crate::config;
 use crate::media::certificate::Certificate;
 use crate::media::sdp::{self, HashAlgorithm, Offer, Sources};
-use crate::media::transport::{Kind, Track, Transport, TransportEvent};
+use crate::media::transport::{Kind, Sinks, Track, Transport, TransportEvent};
 use crate::probe::tone::Speech;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +51,7 @@ fn a_p256_certificate_is_shown_and_announced_in_every_role() {
             ssrc: 2,
             rtx: None,
             sources: Sources::default(),
+            single_nal: false,
             extensions: audio.extensions.clone(),
         };
         let (tell, connected) = mpsc::sync_channel(16);
@@ -60,7 +61,7 @@ fn a_p256_certificate_is_shown_and_announced_in_every_role() {
             &config::Ice::default(),
             RoomClock::start(),
             &[track],
-            Arc::new(|_, _, _| {}),
+            Sinks { packets: Arc::new(|_, _, _| {}), rtcp: Arc::new(|_| {}) },
             move |event| {
                 if matches!(event, TransportEvent::Connected) {
                     let _ = tell.try_send(());

@@ -249,6 +249,7 @@ pub(super) mod tests {
             receives: true,
             ssrc: 3,
             sources: Sources::default(),
+            single_nal: false,
             extensions: Vec::new(),
         };
         Lines::new(&[track(Kind::Audio, None, 111, None), track(Kind::Video, Some(Codec::Vp8), 96, Some(97))])

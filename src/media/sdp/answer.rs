@@ -9,7 +9,7 @@ use sha2::Digest;
 use super::candidate::{Address, CandidateKind, IceCandidate, is_ice_text};
 use super::fingerprint::Fingerprint;
 use super::offer::{Direction, ExtensionKind, Feedback, Media, Offer, Payload, Setup};
-use super::parse::{direction, extensions, feedback};
+use super::payloads::{direction, extensions, feedback};
 use super::sources::Sources;
 use super::text::{self, Section, number};
 use super::write::{MediaSection, TransportLines, write_session};
@@ -62,7 +62,8 @@ impl Advertise {
     }
 }
 
-/// What the peer gets: the m-lines of its (narrowed) offer in their order, with what webrtcbin chose of them.
+/// What the peer gets: the m-lines of its (narrowed) offer in their order, with what webrtcbin chose of them, and with
+/// port 0 where nothing is served.
 ///
 /// With `candidates` the answer holds them and says that they are all (WHIP, WHEP); without, they are trickled. The
 /// parameters of the payload types are the offered ones: webrtcbin names an H.264 profile that browsers do not recognise.
@@ -81,7 +82,11 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
     // Writing to a String cannot fail.
     let _ = write_session(&mut text, &transport.session_id(), offer.grouped.then_some(&group));
     text.push_str("a=ice-options:trickle\r\n");
+    let mut rejected = offer.rejected.iter().peekable();
     for (index, (media, section)) in sections.into_iter().enumerate() {
+        while let Some(line) = rejected.next_if(|line| line.mline < media.mline) {
+            let _: fmt::Result = line.write(&mut text);
+        }
         let chosen = Chosen::read(media, section)?;
         let mut more = chosen.sent(media, section);
         if let Some(candidates) = candidates.filter(|_| index == offer.tag) {
@@ -90,17 +95,25 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
         }
         let written = MediaSection {
             kind: media.kind,
-            mid: &media.mid,
+            mid: media.mid.as_deref(),
             protocol: media.protocol,
             direction: chosen.direction,
             payload: &chosen.payload,
             extensions: &chosen.extensions,
+            rtcp_mux_only: media.rtcp_mux_only,
             more: &more,
         };
         let _: fmt::Result = written.write(&mut text, &transport.lines());
     }
+    for line in rejected {
+        let _: fmt::Result = line.write(&mut text);
+    }
     // An answer obeys the rules of an offer. What breaks one (a source in both m-lines) came from webrtcbin.
-    Offer::parse(&text).map_err(|error| AnswerError::Malformed(error.to_string()))?;
+    let read = Offer::parse(&text).map_err(|error| AnswerError::Malformed(error.to_string()))?;
+    let (answered, rejected) = (read.media.len(), read.rejected.len());
+    if (answered, rejected) != (offered, offer.rejected.len()) {
+        return Err(AnswerError::Count { offered, answered });
+    }
     Ok(text)
 }
 
@@ -155,7 +168,7 @@ impl Chosen {
         if answered_kind != Some(kind) || port == Some("0") || !formats.contains(&payload.number) {
             return Err(AnswerError::Rejected { kind });
         }
-        if single(media, section, "mid")? != media.mid {
+        if media.mid.as_ref().is_some_and(|mid| single(media, section, "mid") != Ok(mid)) {
             return Err(AnswerError::Missing { kind, attribute: "mid" });
         }
         let direction =
@@ -173,6 +186,7 @@ impl Chosen {
             pli: payload.feedback.pli && answered.pli,
             fir: payload.feedback.fir && answered.fir,
             transport_cc: payload.feedback.transport_cc && answered.transport_cc && numbered,
+            goog_remb: false,
         };
         let rtx = payload.rtx.filter(|rtx| formats.contains(rtx));
         Ok(Self { direction, payload: Payload { feedback, rtx, ..payload.clone() }, extensions })
@@ -258,6 +272,50 @@ mod tests {
         assert!(first.ends_with("a=candidate:1 1 udp 2015363327 10.0.0.5 40000 typ host\r\na=end-of-candidates\r\n"));
         assert!(!second.contains("candidate"));
         assert!(finish_answer(&answer, &offer, Some(&[])).unwrap().contains("a=end-of-candidates"));
+    }
+
+    #[test]
+    fn what_is_not_served_is_rejected_in_its_place() {
+        let (whole, answer) = exchange();
+        let whole = whole.to_webrtcbin();
+        let (session, lines) = whole.split_at(whole.find("m=").unwrap());
+        let (audio, video) = lines.split_at(lines.find("m=video").unwrap());
+        let (data, second) =
+            ("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\na=mid:d\n", "m=video 9/2 X/Y 96 a.b\na=mid:2\n");
+        let stopped = "m=audio 0 UDP/TLS/RTP/SAVPF 0\n";
+        let session = session.replace("BUNDLE 0 1", "BUNDLE d 0 1 2");
+        let text = format!(
+            "{session}{data}{}{second}{video}{stopped}",
+            audio.replace("rtcp-mux", "rtcp-mux\r\na=rtcp-mux-only")
+        );
+        let mut offer = Offer::parse(&text).unwrap();
+        offer.narrow(Codec::H264, true).unwrap();
+        assert_eq!((offer.tag(), offer.tagged_mline()), (0, 1));
+        let finished = finish_answer(&answer, &offer, Some(&[])).unwrap();
+        let lines: Vec<_> = finished.lines().filter(|line| line.starts_with("m=")).collect();
+        let expected = [
+            "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+            "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+            "m=video 0 X/Y 96 a.b",
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+            "m=audio 0 UDP/TLS/RTP/SAVPF 0",
+        ];
+        assert_eq!(lines, expected);
+        let mids: Vec<_> = finished.lines().filter(|line| line.starts_with("a=mid:")).collect();
+        assert_eq!(mids, ["a=mid:d", "a=mid:0", "a=mid:2", "a=mid:1"]);
+        assert!(finished.contains("\r\na=group:BUNDLE 0 1\r\n"), "{finished}");
+        assert_eq!(finished.matches("a=rtcp-mux-only\r\n").count(), 2, "in each bundled m-line: {finished}");
+    }
+
+    #[test]
+    fn a_lone_m_line_without_a_name_gets_none() {
+        let (whole, answer) = exchange();
+        let whole = whole.to_webrtcbin();
+        let (alone, _) = whole.split_once("m=video").unwrap();
+        let alone = alone.replace("a=group:BUNDLE 0 1\r\n", "").replace("a=mid:0\r\n", "");
+        let (answer, _) = answer.split_once("m=video").unwrap();
+        let finished = finish_answer(answer, &Offer::parse(&alone).unwrap(), None).unwrap();
+        assert!(!finished.contains("a=mid") && !finished.contains("BUNDLE"), "{finished}");
     }
 
     #[test]

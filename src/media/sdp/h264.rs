@@ -1,6 +1,31 @@
-//! H.264 `profile-level-id` (RFC 6184, section 8.1): which of the many H.264 payload types of an offer fits.
+//! H.264 `profile-level-id` and `packetization-mode` (RFC 6184, section 8.1): which of the many H.264 payload types of an
+//! offer fits.
 
 use std::fmt;
+
+/// How NAL units are put into packets. Both sides keep to the one that is agreed (RFC 6184, section 8.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketizationMode {
+    /// Mode 1: small ones together, large ones in fragments.
+    NonInterleaved,
+    /// Mode 0: each in a packet of its own.
+    SingleNal,
+}
+
+impl PacketizationMode {
+    /// Reads the parameter's value; mode 0 is what holds without. None for mode 2, in which no browser sends.
+    pub(super) fn parse(value: Option<&str>) -> Option<Self> {
+        match value {
+            None | Some("0") => Some(Self::SingleNal),
+            Some("1") => Some(Self::NonInterleaved),
+            Some(_) => None,
+        }
+    }
+
+    pub fn number(self) -> u8 {
+        u8::from(self == Self::NonInterleaved)
+    }
+}
 
 /// The three bytes `profile_idc`, `profile-iop` and `level_idc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

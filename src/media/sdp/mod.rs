@@ -1,9 +1,9 @@
 //! SDP hygiene: nothing that a peer wrote reaches webrtcbin.
 //!
 //! [`Offer::parse`] reads a remote offer into a small typed value and refuses what the server cannot serve;
-//! [`Offer::to_webrtcbin`] writes that value down again in the one form that webrtcbin is known to take; and
-//! [`finish_answer`] turns webrtcbin's answer into what the offerer is entitled to by JSEP (RFC 9429). Candidates go the
-//! same way, through [`IceCandidate`].
+//! [`Offer::to_webrtcbin`] writes down what of it is served, in the one form that webrtcbin is known to take; and
+//! [`finish_answer`] turns webrtcbin's answer into what the offerer is entitled to by JSEP (RFC 9429), the m-lines that are
+//! not served included. Candidates go the same way, through [`IceCandidate`].
 //!
 //! Why not hand webrtcbin the peer's text: GStreamer 1.22 refuses session-level transport attributes, ends the process on
 //! some inconsistent descriptions (`g_assert`), makes caps fields of every attribute and fmtp parameter that it meets, and
@@ -13,11 +13,15 @@
 //! Everything here is a pure function of text; it may be called on any thread.
 
 mod answer;
+mod bandwidth;
 mod candidate;
 mod fingerprint;
 mod h264;
+mod mline;
 mod offer;
+mod parameter_sets;
 mod parse;
+mod payloads;
 mod sources;
 mod text;
 mod write;
@@ -25,11 +29,12 @@ mod write;
 pub use answer::{Advertise, AnswerError, finish_answer};
 pub use candidate::{Address, CandidateKind, IceCandidate, InvalidCandidate, TcpType, Transport};
 pub use fingerprint::{Fingerprint, HashAlgorithm};
-pub use h264::{Profile, ProfileLevelId};
+pub use h264::{PacketizationMode, Profile, ProfileLevelId};
 pub use offer::{
-    Direction, Extension, ExtensionKind, Feedback, Format, IceCredentials, Kind, Media, Offer, Payload, Protocol, Role,
-    Setup,
+    Direction, Extension, ExtensionKind, Feedback, Format, IceCredentials, Kind, Media, Offer, Payload, Protocol,
+    Rejected, Role, Setup,
 };
+pub use parameter_sets::ParameterSets;
 pub use sources::Sources;
 pub use text::MAX_BYTES;
 

@@ -3,16 +3,20 @@
 use std::fmt;
 
 use super::fingerprint::{Fingerprint, HashAlgorithm};
-use super::h264::ProfileLevelId;
+use super::h264::{PacketizationMode, ProfileLevelId};
+use super::mline::MLine;
+use super::parameter_sets::ParameterSets;
 use super::{IceCandidate, SdpError, Sources, unsupported};
 use crate::control::Codec;
 
-/// An offer: one audio m-line, one video m-line, or one of each, on one transport.
+/// An offer: one audio m-line, one video m-line, or one of each, on one transport, and what is not served of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// One or two, in the order of the offer.
     pub(super) media: Vec<Media>,
-    /// Index of the m-line whose transport all use; there is one of that index.
+    /// All other m-lines, in the order of the offer.
+    pub(super) rejected: Vec<Rejected>,
+    /// Index in `media` of the m-line whose transport all use; there is one of that index.
     pub(super) tag: usize,
     /// Whether there is an `a=group:BUNDLE`; a lone m-line may do without.
     pub(super) grouped: bool,
@@ -26,13 +30,18 @@ pub struct Offer {
     pub candidates: Vec<IceCandidate>,
     /// No more candidates will come.
     pub end_of_candidates: bool,
+    /// The most that the peer wants to be sent in all, in bit/s (`b=` of the session).
+    pub bandwidth: Option<u64>,
 }
 
-/// One m-line.
+/// An m-line that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Media {
+    /// Its index among all m-lines of the offer.
+    pub mline: usize,
     pub kind: Kind,
-    pub mid: String,
+    /// None only for a lone m-line without a group.
+    pub mid: Option<String>,
     /// As the offerer sees it.
     pub direction: Direction,
     pub protocol: Protocol,
@@ -41,6 +50,21 @@ pub struct Media {
     pub extensions: Vec<Extension>,
     /// The synchronisation sources that the offerer names.
     pub sources: Sources,
+    /// The peer takes RTCP on no port of its own (RFC 8858).
+    pub rtcp_mux_only: bool,
+    /// The most that the peer wants to be sent on it, in bit/s (`b=`).
+    pub bandwidth: Option<u64>,
+}
+
+/// An m-line that is not served. The answer has it in its place, with port 0 (RFC 9429, section 5.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its index among all m-lines of the offer.
+    pub mline: usize,
+    pub(super) media: String,
+    pub(super) protocol: String,
+    pub(super) formats: String,
+    pub(super) mid: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +102,15 @@ pub struct Payload {
     pub feedback: Feedback,
     /// The payload type of its retransmissions (RFC 4588).
     pub rtx: Option<u8>,
+    /// Those of H.264 that its sender gives beforehand.
+    pub parameter_sets: ParameterSets,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Opus,
     Vp8,
-    /// With `packetization-mode=1`.
-    H264(ProfileLevelId),
+    H264(ProfileLevelId, PacketizationMode),
 }
 
 /// Which RTCP feedback messages (`a=rtcp-fb`) there are for a payload type.
@@ -95,6 +120,8 @@ pub struct Feedback {
     pub pli: bool,
     pub fir: bool,
     pub transport_cc: bool,
+    /// Google's receiver-estimated bandwidth: not made use of, but telling of whose kin a peer is.
+    pub goog_remb: bool,
 }
 
 /// An RTP header extension (RFC 8285) that is made use of.
@@ -138,14 +165,24 @@ pub enum Role {
 }
 
 impl Offer {
-    /// The m-lines in the order of the offer, which its answer has to keep.
+    /// The m-lines that are served, in the order of the offer.
     pub fn media(&self) -> &[Media] {
         &self.media
     }
 
-    /// Index of the m-line whose transport all use (the offerer-tagged one of RFC 9143): candidates go there.
+    /// Those that are not, which the answer rejects.
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// Index in [`media`](Self::media) of the m-line whose transport all use (the tagged one of RFC 9143).
     pub fn tag(&self) -> usize {
         self.tag
+    }
+
+    /// The same m-line's index among all of the offer, the rejected ones too: candidates are told for it.
+    pub fn tagged_mline(&self) -> usize {
+        self.media.get(self.tag).map_or(0, |media| media.mline)
     }
 
     pub fn audio(&self) -> Option<&Media> {
@@ -169,7 +206,8 @@ impl Offer {
 
     /// Leaves one payload type in each m-line, as webrtcbin needs it: `video` for the video, if there is any.
     ///
-    /// Of several H.264 ones it is the one nearest to constrained baseline, and the first of these. With `rtx`, the
+    /// Of several H.264 ones it is one with packetization-mode=1, nearest to constrained baseline, and the first of these.
+    /// With `rtx`, the
     /// retransmissions of the video stay; webrtcbin does not answer a NACK without them.
     pub fn narrow(&mut self, video: Codec, rtx: bool) -> Result<(), SdpError> {
         for media in &mut self.media {
@@ -187,6 +225,18 @@ impl Offer {
     pub fn rename_sources(&mut self, kind: Kind, ssrc: u32) {
         for media in self.media.iter_mut().filter(|media| media.kind == kind && media.direction.sends()) {
             media.sources = Sources::only(ssrc);
+        }
+    }
+
+    /// Takes nothing from the peer: what it offers to send as well as to receive is only sent to it.
+    pub fn only_watch(&mut self) {
+        for media in &mut self.media {
+            media.direction = match media.direction {
+                Direction::SendRecv | Direction::RecvOnly => Direction::RecvOnly,
+                Direction::SendOnly | Direction::Inactive => Direction::Inactive,
+            };
+            media.extensions.clear();
+            media.payloads.iter_mut().for_each(|payload| payload.feedback.transport_cc = false);
         }
     }
 
@@ -229,6 +279,18 @@ impl Media {
     /// All payload types that can be served, in the offerer's order.
     pub fn payloads(&self) -> &[Payload] {
         &self.payloads
+    }
+}
+
+impl Rejected {
+    pub(super) fn of(mline: usize, line: &MLine<'_>) -> Self {
+        Self {
+            mline,
+            media: line.media.to_owned(),
+            protocol: line.protocol.to_owned(),
+            formats: line.formats.join(" "),
+            mid: line.mid.map(ToOwned::to_owned),
+        }
     }
 }
 
@@ -298,7 +360,7 @@ impl Payload {
         match self.format {
             Format::Opus => None,
             Format::Vp8 => Some(Codec::Vp8),
-            Format::H264(_) => Some(Codec::H264),
+            Format::H264(..) => Some(Codec::H264),
         }
     }
 }
@@ -309,7 +371,7 @@ impl Format {
         match self {
             Self::Opus => "OPUS",
             Self::Vp8 => "VP8",
-            Self::H264(_) => "H264",
+            Self::H264(..) => "H264",
         }
     }
 
@@ -317,7 +379,7 @@ impl Format {
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => 48_000,
-            Self::Vp8 | Self::H264(_) => 90_000,
+            Self::Vp8 | Self::H264(..) => 90_000,
         }
     }
 
@@ -326,7 +388,7 @@ impl Format {
         match self {
             Self::Opus => "opus/48000/2",
             Self::Vp8 => "VP8/90000",
-            Self::H264(_) => "H264/90000",
+            Self::H264(..) => "H264/90000",
         }
     }
 
@@ -335,15 +397,18 @@ impl Format {
         match self {
             Self::Opus => Some("minptime=10;useinbandfec=1".to_owned()),
             Self::Vp8 => None,
-            Self::H264(id) => Some(format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={id}")),
+            Self::H264(id, mode) => {
+                let mode = mode.number();
+                Some(format!("level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={id}"))
+            }
         }
     }
 
     /// The lower, the better among payload types of one codec.
-    fn rank(self) -> usize {
+    fn rank(self) -> impl Ord {
         match self {
-            Self::H264(id) => id.profile().map_or(usize::MAX, |profile| profile as usize),
-            Self::Opus | Self::Vp8 => 0,
+            Self::H264(id, mode) => Some((mode, id.profile())),
+            Self::Opus | Self::Vp8 => None,
         }
     }
 }

@@ -1,4 +1,6 @@
 //! The lines of a session description (RFC 8866), bounded: a session section and the media sections after it.
+//!
+//! What RFC 8866 does not know is left out, as it says of attributes; of line types it leaves the choice.
 
 use super::{SdpError, malformed};
 
@@ -6,8 +8,8 @@ use super::{SdpError, malformed};
 pub const MAX_BYTES: usize = 64 * 1024;
 const MAX_LINES: usize = 2048;
 const MAX_LINE_BYTES: usize = 4096;
-/// Enough to say "more than one" of anything; no offer with so many m-lines is served.
-const MAX_MEDIA: usize = 16;
+/// A browser's connection keeps the m-lines of tracks that were stopped long ago.
+const MAX_MEDIA: usize = 64;
 
 /// The attributes of the session or of one m-line, in their order.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(super) struct Section<'a> {
     /// The value of the `m=` line; empty for the session.
     pub media: &'a str,
     attributes: Vec<(&'a str, &'a str)>,
+    /// The values of its `b=` lines.
+    pub bandwidths: Vec<&'a str>,
 }
 
 #[derive(Debug)]
@@ -44,7 +48,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Splits a description into its sections. Lines that carry nothing for WebRTC are checked for their form and left out.
+/// Splits a description into its sections. Lines that carry nothing for WebRTC are checked for their form and left out,
+/// as are those of types that are not known here.
 pub(super) fn read(text: &str) -> Result<Description<'_>, SdpError> {
     if text.len() > MAX_BYTES {
         return malformed(format!("it is longer than {MAX_BYTES} bytes"));
@@ -56,17 +61,18 @@ pub(super) fn read(text: &str) -> Result<Description<'_>, SdpError> {
         if number > MAX_LINES {
             return malformed(format!("it has more than {MAX_LINES} lines"));
         }
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = line.trim_end_matches([' ', '\t', '\r']);
         if line.is_empty() {
             continue;
         }
         if line.len() > MAX_LINE_BYTES {
             return malformed(format!("line {number} is longer than {MAX_LINE_BYTES} bytes"));
         }
-        if line.chars().any(char::is_control) {
-            return malformed(format!("line {number} holds a control character"));
+        // RFC 8866 allows all other characters in a text.
+        if line.contains(['\0', '\r']) {
+            return malformed(format!("line {number} holds a zero byte or half a line end"));
         }
-        let Some((kind, value)) = line.split_once('=') else {
+        let Some((kind, value)) = line.split_once('=').filter(|(kind, _)| kind.chars().count() == 1) else {
             return malformed(format!("line {number} is not of the form <type>=<value>"));
         };
         if std::mem::take(&mut first) && line != "v=0" {
@@ -76,19 +82,31 @@ pub(super) fn read(text: &str) -> Result<Description<'_>, SdpError> {
             "m" if description.media.len() == MAX_MEDIA => {
                 return malformed(format!("it has more than {MAX_MEDIA} m-lines"));
             }
-            "m" => description.media.push(Section { media: value, attributes: Vec::new() }),
-            "a" => {
+            "m" => description.media.push(Section { media: value, ..Section::default() }),
+            "a" | "b" => {
                 let section = description.media.last_mut().unwrap_or(&mut description.session);
-                section.attributes.push(value.split_once(':').unwrap_or((value, "")));
+                match kind {
+                    "b" => section.bandwidths.push(value),
+                    _ => section.attributes.push(value.split_once(':').unwrap_or((value, ""))),
+                }
             }
-            "v" | "o" | "s" | "i" | "u" | "e" | "p" | "c" | "b" | "t" | "r" | "z" | "k" => {}
-            _ => return malformed(format!("line {number} has a type that SDP does not know")),
+            _ => {}
         }
     }
     if first {
         return malformed("it is empty");
     }
     Ok(description)
+}
+
+/// The words of a value, which blanks part; some writers use tabs.
+pub(super) fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', '\t']).filter(|word| !word.is_empty())
+}
+
+/// The first word of a value, and what follows it.
+pub(super) fn first_word(value: &str) -> Option<(&str, &str)> {
+    value.split_once([' ', '\t']).map(|(word, rest)| (word, rest.trim_start_matches([' ', '\t'])))
 }
 
 /// A token of RFC 8866, at most `max` bytes.
@@ -126,12 +144,25 @@ mod tests {
         let lines = "v=0\n".repeat(MAX_LINES + 1);
         let media = format!("v=0\n{}", "m=audio\n".repeat(MAX_MEDIA + 1));
         let bytes = " ".repeat(MAX_BYTES + 1);
-        for bad in ["", "\r\n", "{}", "<html>", "v=1", "o=-", "v=0\nhello", "v=0\nx=1", "v=0\ns=\0", "v=0\rs=-"] {
+        for bad in
+            ["", "\r\n", "{}", "<html>", "v=1", "o=-", "v=0\nhello", "v=0\nxy=1", "v=0\n=1", "v=0\ns=\0", "v=0\rs=-"]
+        {
             assert!(matches!(read(bad), Err(SdpError::Malformed(_))), "{bad:?}");
         }
         for bad in [long, lines, media, bytes] {
             assert!(matches!(read(&bad), Err(SdpError::Malformed(_))), "{} bytes", bad.len());
         }
+    }
+
+    #[test]
+    fn what_sdp_does_not_know_is_left_out() {
+        let text = "v=0\r\ns=a\tb\u{7}\r\nx=new\r\nB=-\r\n%=\r\na=mid:0 \t\r\nb=AS:5\r\nm=audio\t9 X 0\r\nb=X-Y:1\r\n";
+        let description = read(text).unwrap();
+        assert_eq!(description.session.single("mid"), Ok(Some("0")));
+        assert_eq!(description.session.bandwidths, ["AS:5"]);
+        assert_eq!(words(description.media[0].media).collect::<Vec<_>>(), ["audio", "9", "X", "0"]);
+        assert_eq!(first_word("96 \t VP8/90000"), Some(("96", "VP8/90000")));
+        assert_eq!(description.media[0].bandwidths, ["X-Y:1"]);
     }
 
     #[test]

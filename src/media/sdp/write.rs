@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::offer::{Direction, Extension, Kind, Offer, Payload, Protocol, Setup};
+use super::offer::{Direction, Extension, Kind, Offer, Payload, Protocol, Rejected, Setup};
+
+/// The identification tag for an m-line that has none.
+const MADE_UP_MID: &str = "0";
 
 /// The transport attributes, which stand in every m-line: webrtcbin asks for them there, and clients built upon it too.
 pub(super) struct TransportLines<'a> {
@@ -15,18 +18,20 @@ pub(super) struct TransportLines<'a> {
 /// One media section to be written.
 pub(super) struct MediaSection<'a> {
     pub kind: Kind,
-    pub mid: &'a str,
+    pub mid: Option<&'a str>,
     pub protocol: Protocol,
     pub direction: Direction,
     pub payload: &'a Payload,
     pub extensions: &'a [Extension],
+    pub rtcp_mux_only: bool,
     /// Further attributes, without `a=`.
     pub more: &'a [String],
 }
 
 impl Offer {
     /// The canonical description for webrtcbin's `set-remote-description`. It holds for every offer that was parsed:
-    /// - nothing but what is typed in [`Offer`]; no candidates (use `add-ice-candidate` with [`Offer::candidates`]);
+    /// - nothing but what is typed in [`Offer`] and served; no candidates (use `add-ice-candidate` with
+    ///   [`Offer::candidates`]);
     /// - one payload type in each m-line, the first ([`Offer::narrow`] chooses), and its retransmissions if they are kept;
     /// - `mid`, `setup`, `ice-ufrag`, `ice-pwd` and one `fingerprint` in every m-line, equal in all, none in the session;
     /// - one BUNDLE group of exactly the m-lines, the tagged one first; `rtcp-mux`; no port 0;
@@ -52,11 +57,12 @@ impl Offer {
             let more: Vec<_> = media.sources.declared().iter().map(|ssrc| format!("ssrc:{ssrc} cname:peer")).collect();
             let section = MediaSection {
                 kind: media.kind,
-                mid: &media.mid,
+                mid: Some(media.mid.as_deref().unwrap_or(MADE_UP_MID)),
                 protocol: Protocol::UdpTlsRtpSavpf,
                 direction: media.direction,
                 payload: media.payload(),
                 extensions: &media.extensions,
+                rtcp_mux_only: false,
                 more: &more,
             };
             section.write(out, &transport)?;
@@ -66,7 +72,7 @@ impl Offer {
 
     /// The identification tags of the group, the tagged one first.
     pub(super) fn bundled_mids(&self) -> Vec<&str> {
-        let mut mids: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        let mut mids: Vec<_> = self.media.iter().map(|media| media.mid.as_deref().unwrap_or(MADE_UP_MID)).collect();
         mids[..=self.tag].rotate_right(1);
         mids
     }
@@ -80,15 +86,21 @@ pub(super) fn write_session(out: &mut String, id: &str, group: Option<&[&str]>) 
 
 impl MediaSection<'_> {
     pub fn write(&self, out: &mut String, transport: &TransportLines<'_>) -> fmt::Result {
-        let Payload { number, format, feedback, rtx } = self.payload;
+        let Payload { number, format, feedback, rtx, .. } = self.payload;
         write!(out, "m={} 9 {} {number}", self.kind.name(), self.protocol.name())?;
         if let Some(rtx) = rtx {
             write!(out, " {rtx}")?;
         }
-        write!(out, "\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\n", self.mid)?;
+        write!(out, "\r\nc=IN IP4 0.0.0.0\r\n")?;
+        if let Some(mid) = self.mid {
+            write!(out, "a=mid:{mid}\r\n")?;
+        }
         let TransportLines { ufrag, pwd, fingerprint, setup } = transport;
         write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\n")?;
         write!(out, "a=fingerprint:{fingerprint}\r\na=setup:{}\r\na=rtcp-mux\r\n", setup.name())?;
+        if self.rtcp_mux_only {
+            write!(out, "a=rtcp-mux-only\r\n")?;
+        }
         write!(out, "a={}\r\na=rtpmap:{number} {}\r\n", self.direction.name(), format.rtpmap())?;
         if let Some(fmtp) = format.fmtp() {
             write!(out, "a=fmtp:{number} {fmtp}\r\n")?;
@@ -109,5 +121,17 @@ impl MediaSection<'_> {
             write!(out, "a=extmap:{id} {}\r\n", kind.uri())?;
         }
         self.more.iter().try_for_each(|attribute| write!(out, "a={attribute}\r\n"))
+    }
+}
+
+impl Rejected {
+    /// As an answer has it.
+    pub(super) fn write(&self, out: &mut String) -> fmt::Result {
+        let Self { media, protocol, formats, mid, .. } = self;
+        write!(out, "m={media} 0 {protocol} {formats}\r\nc=IN IP4 0.0.0.0\r\n")?;
+        if let Some(mid) = mid {
+            write!(out, "a=mid:{mid}\r\n")?;
+        }
+        write!(out, "a=inactive\r\n")
     }
 }

@@ -30,7 +30,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 
 fn key() -> impl Strategy<Value = RenditionKey> {
     let name = prop_oneof![Just("high"), Just("medium"), Just("low")];
-    (codec(), name).prop_map(|(codec, name)| RenditionKey { codec, name: name.to_owned() })
+    (codec(), name).prop_map(|(codec, name)| RenditionKey { codec, name: name.to_owned(), single_nal: false })
 }
 
 fn member() -> impl Strategy<Value = Box<Member>> {

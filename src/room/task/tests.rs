@@ -9,7 +9,7 @@ use crate::control::{Intent, Wanted};
 async fn the_end_of_a_room_holds_nobody_up() {
     crate::media::init().unwrap();
     let templates = Arc::new(Templates::load(None).unwrap());
-    let room = RoomHandle::open("end".parse().unwrap(), Arc::default(), templates).unwrap();
+    let room = RoomHandle::open("end".parse().unwrap(), Arc::default(), templates, Permit::of_nothing()).unwrap();
     let peer = PeerId::from_bits(1);
     let member = Member::new("Ada".to_owned(), Intent::Participate, Wanted::Auto);
     let place = room.admit(peer, member, Vec::new()).await.unwrap().unwrap();
