@@ -73,21 +73,23 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
     if offered != answered {
         return Err(AnswerError::Count { offered, answered });
     }
-    let mut sections = offer.media.iter().zip(&description.media);
-    let transport = sections.clone().next().map(|(media, section)| Transport::read(media, section));
-    let transport = transport.unwrap_or(Err(AnswerError::Count { offered, answered }))?;
+    let sections: Vec<_> = offer.media.iter().zip(&description.media).collect();
+    let Some((tagged_media, tagged)) = sections.first() else {
+        return Err(AnswerError::Count { offered, answered });
+    };
+    let transport = Transport::read(tagged_media, tagged)?;
 
     let mut text = String::new();
     let group = offer.bundled_mids();
     // Writing to a String cannot fail.
     let _ = write_session(&mut text, &transport.session_id(), offer.grouped.then_some(&group));
     text.push_str("a=ice-options:trickle\r\n");
-    let mut lines = BTreeMap::new();
+    let mut lines = BTreeMap::<usize, String>::new();
     for line in &offer.rejected {
         let _: fmt::Result = line.write(lines.entry(line.mline).or_default());
     }
     let mut candidates = candidates;
-    sections.try_for_each(|(media, section)| {
+    for (media, section) in sections {
         let chosen = Chosen::read(media, section)?;
         let mut more = chosen.sent(media, section);
         // Of the first one, whose transport it is.
@@ -106,9 +108,8 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
             more: &more,
         };
         let _: fmt::Result = written.write(lines.entry(media.mline).or_default(), &transport.lines());
-        Ok(())
-    })?;
-    lines.values().for_each(|line: &String| text.push_str(line));
+    }
+    lines.values().for_each(|line| text.push_str(line));
     // An answer obeys the rules of an offer. What breaks one (a source in both m-lines) came from webrtcbin.
     let read = Offer::parse(&text).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     let (answered, rejected) = (read.media.len(), read.rejected.len());
