@@ -156,7 +156,7 @@ impl Connection {
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
-            transport.add_candidate(transport_of(&plan.offer), &candidate.to_string());
+            transport.add_candidate(0, &candidate.to_string());
         }
         Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
@@ -191,7 +191,7 @@ impl Connection {
     pub fn add_candidate(&self, candidate: &str) -> bool {
         let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
         if let Some(candidate) = &usable {
-            self.transport.add_candidate(transport_of(&self.plan.offer), &candidate.to_string());
+            self.transport.add_candidate(0, &candidate.to_string());
         }
         usable.is_some()
     }
@@ -294,11 +294,6 @@ impl Connection {
     }
 }
 
-/// The m-line whose transport webrtcbin uses for all; it has candidates of any other wait for a transport that never comes.
-fn transport_of(offer: &Offer) -> u32 {
-    u32::try_from(offer.tag()).unwrap_or_default()
-}
-
 fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
@@ -321,7 +316,7 @@ fn behind_the_gate(offer: &Offer) -> Offer {
     offer
 }
 
-/// The m-lines as they will be agreed, in the offer's order.
+/// The m-lines as they will be agreed, the one with the transport first.
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
         let payload = media.payload();
