@@ -22,12 +22,12 @@ const FRESH: Duration = Duration::from_millis(500);
 const KEPT: usize = 4 * SAMPLE_RATE as usize;
 
 const DECODE_VIDEO: &str = "appsrc name=in is-live=true format=time do-timestamp=true
-    caps=application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000
+    caps=application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000,payload=96
     ! rtpjitterbuffer latency=60 ! rtpvp8depay ! vp8dec ! videoconvert ! video/x-raw,format=I420
     ! appsink name=out sync=false max-buffers=1 drop=true";
 
 const DECODE_AUDIO: &str = "appsrc name=in is-live=true format=time do-timestamp=true
-    caps=application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000
+    caps=application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=111
     ! rtpjitterbuffer latency=60 ! rtpopusdepay ! opusdec ! audioconvert
     ! audio/x-raw,format=F32LE,channels=1,rate=48000
     ! appsink name=out sync=false";
