@@ -22,6 +22,8 @@ pub enum Command {
     Remove { room: RoomId, participant: PeerId },
     /// Mute or unmute a participant for everybody, on the server's side → [`Reply::Done`].
     Mute { room: RoomId, participant: PeerId, muted: bool },
+    /// A participant shows nothing from now on, or something again, by its own word → [`Reply::Done`].
+    Camera { room: RoomId, peer: PeerId, on: bool },
     /// What a peer wants to watch from now on, without a new negotiation → [`Reply::Done`].
     Watch { room: RoomId, peer: PeerId, rendition: Wanted },
     /// All rooms → [`Reply::Rooms`].
@@ -175,6 +177,11 @@ pub enum Event {
     /// The tile that this peer's own picture is shown in, in canvas pixels, and how it fills it; it need not send more than
     /// that.
     Tile { width: u32, height: u32, fit: Fit },
+    /// This peer's own picture is not decoded from now on, and so is not shown, until [`Event::PictureAccepted`]. Told again
+    /// when the reason is another.
+    PictureRefused(RefusedPicture),
+    /// It is decoded again.
+    PictureAccepted,
     /// What this peer receives from now on.
     Rendition { name: String, auto: bool },
     /// The last event: the peer is gone.
@@ -216,6 +223,9 @@ pub struct ParticipantView {
     /// Size and codec of the picture that comes in, once there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<PictureView>,
+    /// Why its picture is not shown, although it comes in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedPicture>,
     /// Where its tile is on the canvas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tile: Option<TileView>,
@@ -241,6 +251,31 @@ pub struct PictureView {
     pub codec: Codec,
     pub width: u32,
     pub height: u32,
+}
+
+/// A picture that comes in and is too much to be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPicture {
+    pub reason: PictureRefusal,
+    /// Its size in pixels, as it is coded: before cropping.
+    pub width: u32,
+    pub height: u32,
+    /// For people: what would be taken.
+    pub detail: String,
+}
+
+/// Why a picture is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureRefusal {
+    /// It has too many pixels.
+    TooLarge,
+    /// It has too many pixels for the rate at which its frames come.
+    TooManyPixels,
+    /// Too many frames come in a second.
+    TooManyFrames,
+    /// Its size, or what else makes a decoder begin anew, changes too often.
+    SizeChangesTooOften,
 }
 
 /// A tile's rectangle on the canvas, in pixels.

@@ -97,6 +97,18 @@ export function callHelp(why, problem) {
   }
 }
 
+/** Why one's own picture is not shown and what to do about it: the server's `picture_refused`, for people. */
+export function pictureHelp({ reason, width, height }) {
+  switch (reason) {
+    case 'too_large':
+      return `Nobody sees your picture: ${width} × ${height} is too large. Choose another camera, or a smaller window or screen.`;
+    case 'size_changes_too_often':
+      return 'Nobody sees your picture while its size changes all the time.';
+    default:
+      return 'Nobody sees your picture: it has too many pixels a second. Choose fewer frames or a smaller size.';
+  }
+}
+
 /**
  * After one request for camera and microphone together was refused: which of them may be asked for alone without
  * pestering people with a question that they just answered. `states` are the permissions' states where the browser

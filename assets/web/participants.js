@@ -24,9 +24,9 @@ export function changes(before, after) {
 }
 
 /** The state of a participant in words. */
-export function stateOf({ muted, audio, video }, speaking) {
+export function stateOf({ muted, audio, video, refused }, speaking) {
   const sound = muted ? 'muted' : audio === 'live' ? (speaking ? 'speaking' : 'quiet') : 'no microphone';
-  const sight = video === 'live' ? null : 'camera off';
+  const sight = refused ? 'picture is too much' : video === 'live' ? null : 'camera off';
   const text = [sound, sight].filter(Boolean).join(' · ');
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

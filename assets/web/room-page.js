@@ -5,6 +5,7 @@ import { CallView } from './call-view.js';
 import { bindAdvice, bindDeviceSelect } from './device-controls.js';
 import { Devices } from './devices.js';
 import { byId, setIcon, setText } from './dom.js';
+import { pictureHelp } from './help.js';
 import { Meter } from './meter.js';
 import { MuteState } from './mute-state.js';
 import { ParticipantList } from './participant-list.js';
@@ -140,6 +141,12 @@ function follow(message) {
       break;
     case 'tile':
       call.adapt(message);
+      break;
+    case 'picture_refused':
+      toast(pictureHelp(message));
+      break;
+    case 'picture_accepted':
+      toast('Your picture is shown again');
       break;
     case 'participants': {
       const own = message.participants.find(({ id }) => id === call.id);

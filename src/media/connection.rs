@@ -19,7 +19,7 @@ use super::template::Templates;
 use super::transport::{Kind, Sinks, Track, Transport, TransportError, TransportEvent};
 use crate::budget::Permit;
 use crate::config;
-use crate::control::Codec;
+use crate::control::{Codec, RefusedPicture};
 use crate::id::PeerId;
 use crate::ladder::LineReport;
 
@@ -55,6 +55,8 @@ pub enum ConnectionEvent {
     Failed { detail: String },
     /// The size of the picture that comes in.
     Picture { width: u32, height: u32 },
+    /// What comes in is not decoded for this reason, or for none any more.
+    Refused(Option<RefusedPicture>),
     /// The decoder cannot go on; [`Connection::restart_decoder`] makes a new one.
     DecoderFailed { detail: String },
     /// What the peer gets is this from now on.
@@ -154,7 +156,7 @@ impl Connection {
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
-            transport.add_candidate(transport_of(&plan.offer), &candidate.to_string());
+            transport.add_candidate(0, &candidate.to_string());
         }
         Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
@@ -189,7 +191,7 @@ impl Connection {
     pub fn add_candidate(&self, candidate: &str) -> bool {
         let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
         if let Some(candidate) = &usable {
-            self.transport.add_candidate(transport_of(&self.plan.offer), &candidate.to_string());
+            self.transport.add_candidate(0, &candidate.to_string());
         }
         usable.is_some()
     }
@@ -254,9 +256,19 @@ impl Connection {
         }
     }
 
-    /// Whether media ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.transport.sends()
+    /// Running time when media last came from the peer.
+    pub fn sent(&self) -> Option<Duration> {
+        self.inbound.last()
+    }
+
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.transport.reported()
+    }
+
+    /// Whether the peer makes a keyframe when it is asked for one, by its offer (RFC 4585, section 4.2).
+    pub fn answers_keyframe_requests(&self) -> bool {
+        self.plan.offer.video().is_some_and(|media| media.payload().feedback.pli)
     }
 
     /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.
@@ -282,11 +294,6 @@ impl Connection {
     }
 }
 
-/// The m-line whose transport webrtcbin uses for all; it has candidates of any other wait for a transport that never comes.
-fn transport_of(offer: &Offer) -> u32 {
-    u32::try_from(offer.tag()).unwrap_or_default()
-}
-
 fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
@@ -309,7 +316,7 @@ fn behind_the_gate(offer: &Offer) -> Offer {
     offer
 }
 
-/// The m-lines as they will be agreed, in the offer's order.
+/// The m-lines as they will be agreed, the one with the transport first.
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
         let payload = media.payload();
@@ -335,6 +342,7 @@ fn start_decoder(inbound: &Inbound, plan: &Plan, codec: Codec, events: &Events) 
     inbound.start_decoder(&plan.templates, codec, plan.fit, unsaid(&plan.offer), plan.clock, move |event| {
         events(match event {
             DecoderEvent::Picture { width, height } => ConnectionEvent::Picture { width, height },
+            DecoderEvent::Refused(refused) => ConnectionEvent::Refused(refused),
             DecoderEvent::WantsKeyframe => ConnectionEvent::DecoderWantsKeyframe,
             DecoderEvent::Failed { detail } => ConnectionEvent::DecoderFailed { detail },
         });

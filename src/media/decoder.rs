@@ -14,19 +14,19 @@ use gstreamer_video::prelude::*;
 
 use super::clock::RoomClock;
 use super::colour::{Colours, Conversion, Unsaid, canvas_info};
+use super::door::Door;
 use super::graph::{Graph, GraphError, GraphEvent};
-use super::keyframe_requests;
 use super::parameter_sets;
 use super::picture::{Frame, PictureSlot};
-use super::size_limit::SizeLimit;
 use super::template::Templates;
 use crate::budget::Permit;
 use crate::config::Fit;
-use crate::control::Codec;
+use crate::control::{Codec, RefusedPicture};
 use crate::layout;
 
-/// Packets that may wait for the decoder: about a second of 720p. More means that the machine cannot follow.
-const MAX_QUEUED_BYTES: u64 = 1_000_000;
+/// Packets that may wait for the decoder, which may take a second to catch up with a large picture. More means that the
+/// machine cannot follow.
+const MAX_QUEUED_BYTES: u64 = 2_000_000;
 
 /// What a decoder tells its peer. Called on streaming threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(super) enum DecoderEvent {
     Picture { width: u32, height: u32 },
     /// The decoder wants a keyframe.
     WantsKeyframe,
+    /// What comes is not decoded for this reason, or for none any more.
+    Refused(Option<RefusedPicture>),
     /// It failed and is of no use any more.
     Failed { detail: String },
 }
@@ -44,7 +46,7 @@ pub(super) enum DecoderEvent {
 pub(super) struct VideoDecoder {
     source: gst_app::AppSrc,
     shape: Arc<Shape>,
-    limit: Arc<SizeLimit>,
+    door: Arc<Door>,
     dropped: AtomicU64,
     graph: Graph,
 }
@@ -139,11 +141,8 @@ impl VideoDecoder {
             size: graph.element("size")?,
         });
 
-        let limit = SizeLimit::before(&graph, first, codec)?;
-        let wants = events.clone();
-        keyframe_requests::watch(&graph.pad("rtp-in", "src")?, &graph.pad("decoder", "sink")?, clock, move || {
-            wants(DecoderEvent::WantsKeyframe);
-        });
+        let told = events.clone();
+        let door = Door::before(&graph, first, codec, clock, slot.clone(), move |event| told(event))?;
         // The crop follows the coded size before the first frame of that size reaches it.
         let shaped = shape.clone();
         graph.pad("decoder", "src")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -178,7 +177,7 @@ impl VideoDecoder {
                 .build(),
         );
         graph.start()?;
-        Ok(Self { source, shape, limit, dropped: AtomicU64::new(0), graph })
+        Ok(Self { source, shape, door, dropped: AtomicU64::new(0), graph })
     }
 
     /// Parameter sets (a byte stream) for a stream that brings none; before the first packet.
@@ -208,175 +207,11 @@ impl VideoDecoder {
         self.shape.apply();
     }
 
-    /// Packets dropped because the decoder did not follow, and frames because they are too large.
+    /// Packets dropped because the decoder did not follow, and frames because they are too much.
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed) + self.limit.dropped()
+        self.dropped.load(Ordering::Relaxed) + self.door.dropped()
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::sync::mpsc;
-    use std::time::{Duration, Instant};
-
-    use super::*;
-
-    pub(in crate::media) const FRAMES: usize = 40;
-    const KEYFRAME: usize = 20;
-    const LOST: usize = 10;
-    const DEADLINE: Duration = Duration::from_secs(20);
-
-    /// RTP packets of a moving picture, by frame; frames 0 and [`KEYFRAME`] are keyframes.
-    pub(in crate::media) fn packets(codec: Codec) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
-        packets_of_size(codec, (160, 90))
-    }
-
-    fn packets_of_size(codec: Codec, (width, height): (u32, u32)) -> (gst::Caps, Vec<Vec<gst::Buffer>>) {
-        let encoder = match codec {
-            Codec::Vp8 => format!("vp8enc deadline=1 keyframe-max-dist={KEYFRAME} ! rtpvp8pay"),
-            Codec::H264 => format!(
-                "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={KEYFRAME} option-string=scenecut=0 \
-                 ! video/x-h264,profile=constrained-baseline ! rtph264pay config-interval=-1 aggregate-mode=zero-latency"
-            ),
-        };
-        let pipeline = gst::parse::launch(&format!(
-            "videotestsrc pattern=ball num-buffers={FRAMES} ! video/x-raw,width={width},height={height},framerate=30/1 \
-             ! {encoder} ! appsink name=out sync=false"
-        ))
-        .unwrap()
-        .downcast::<gst::Pipeline>()
-        .unwrap();
-        let out: gst_app::AppSink = pipeline.by_name("out").unwrap().downcast().unwrap();
-        pipeline.set_state(gst::State::Playing).unwrap();
-        let (mut caps, mut frames) = (None, Vec::<Vec<gst::Buffer>>::new());
-        while let Ok(sample) = out.pull_sample() {
-            caps = sample.caps_owned();
-            let buffer = sample.buffer_owned().unwrap();
-            match frames.last_mut().filter(|frame| frame[0].pts() == buffer.pts()) {
-                Some(frame) => frame.push(buffer),
-                None => frames.push(vec![buffer]),
-            }
-        }
-        pipeline.set_state(gst::State::Null).unwrap();
-        assert_eq!(frames.len(), FRAMES);
-        (caps.unwrap(), frames)
-    }
-
-    /// Decodes these packets; returns how many frames came out and how many keyframes were asked for.
-    fn decode(codec: Codec, lost: Option<usize>, expected: usize) -> (usize, usize) {
-        let (caps, frames) = packets(codec);
-        let (tell, told) = mpsc::sync_channel(2 * FRAMES);
-        let templates = Templates::load(None).unwrap();
-        let slot = Arc::<PictureSlot>::default();
-        let decoder = VideoDecoder::start(
-            &templates,
-            codec,
-            Fit::Fill,
-            Unsaid::Bt601,
-            RoomClock::start(),
-            slot.clone(),
-            move |event| {
-                let _ = tell.try_send(event);
-            },
-        )
-        .unwrap();
-        let shown = Arc::new(AtomicU64::new(0));
-        let counted = shown.clone();
-        let out = decoder.graph.pad("size", "src").unwrap();
-        out.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            gst::PadProbeReturn::Ok
-        });
-        decoder.set_caps(&caps);
-        for (_, packets) in frames.into_iter().enumerate().filter(|(index, _)| Some(*index) != lost) {
-            packets.into_iter().for_each(|packet| decoder.push(packet));
-        }
-        decoder.source.end_of_stream().unwrap();
-        let end = decoder.graph.element::<gst_app::AppSink>("picture-out").unwrap();
-        let deadline = Instant::now() + DEADLINE;
-        while !end.is_eos() && Instant::now() < deadline {
-            std::thread::yield_now();
-        }
-        assert!(end.is_eos(), "decoded to the end; {expected} frames were expected");
-        let asked = told.try_iter().filter(|event| *event == DecoderEvent::WantsKeyframe).count();
-        (usize::try_from(shown.load(Ordering::SeqCst)).unwrap(), asked)
-    }
-
-    #[test]
-    fn after_a_loss_nothing_is_shown_until_a_keyframe_that_is_asked_for_once() {
-        gst::init().unwrap();
-        for codec in [Codec::Vp8, Codec::H264] {
-            assert_eq!(decode(codec, None, FRAMES), (FRAMES, 0), "{codec}, nothing lost");
-            let rest = FRAMES - (KEYFRAME - LOST);
-            assert_eq!(decode(codec, Some(LOST), rest), (rest, 1), "{codec}, a frame lost");
-        }
-    }
-
-    #[test]
-    fn a_keyframe_that_does_not_come_is_asked_for_again() {
-        gst::init().unwrap();
-        for codec in [Codec::Vp8, Codec::H264] {
-            let (caps, frames) = packets(codec);
-            let (tell, told) = mpsc::sync_channel(2 * FRAMES);
-            let templates = Templates::load(None).unwrap();
-            let decoder = VideoDecoder::start(
-                &templates,
-                codec,
-                Fit::Fill,
-                Unsaid::Bt601,
-                RoomClock::start(),
-                Arc::default(),
-                move |event| {
-                    let _ = tell.try_send(event);
-                },
-            )
-            .unwrap();
-            decoder.set_caps(&caps);
-            let until_keyframe = frames[..KEYFRAME].iter().enumerate().filter(|(index, _)| *index != LOST);
-            until_keyframe.flat_map(|(_, packets)| packets).for_each(|packet| decoder.push(packet.clone()));
-            // The stream goes on with what cannot be shown.
-            let (mut asked, deadline) = (0, Instant::now() + DEADLINE);
-            while asked < 3 {
-                assert!(Instant::now() < deadline, "{codec}: {asked} requests");
-                decoder.push(frames[KEYFRAME - 1][0].clone());
-                asked += told.try_iter().filter(|event| *event == DecoderEvent::WantsKeyframe).count();
-                std::thread::park_timeout(Duration::from_millis(20));
-            }
-        }
-    }
-    #[test]
-    fn a_picture_that_is_too_large_does_not_reach_the_decoder() {
-        gst::init().unwrap();
-        for codec in [Codec::Vp8, Codec::H264] {
-            let (tell, told) = mpsc::sync_channel(2 * FRAMES);
-            let (templates, slot) = (Templates::load(None).unwrap(), Arc::<PictureSlot>::default());
-            let events = move |event| drop(tell.try_send(event));
-            let decoder = VideoDecoder::start(
-                &templates,
-                codec,
-                Fit::Fill,
-                Unsaid::Bt601,
-                RoomClock::start(),
-                slot.clone(),
-                events,
-            )
-            .unwrap();
-            for size in [(4_112, 128), (160, 90)] {
-                let (caps, frames) = packets_of_size(codec, size);
-                decoder.set_caps(&caps);
-                frames.into_iter().flatten().for_each(|packet| decoder.push(packet));
-            }
-            let deadline = Instant::now() + DEADLINE;
-            while slot.frames() < FRAMES as u64 {
-                assert!(Instant::now() < deadline, "{codec}: {} frames", slot.frames());
-                std::thread::yield_now();
-            }
-            assert_eq!(slot.frames(), FRAMES as u64, "{codec}: what fits comes by itself");
-            // Of H.264, parameter sets may come by themselves, too.
-            assert!(decoder.dropped() >= FRAMES as u64, "{codec}: what does not is counted");
-            let is_size = |event: &DecoderEvent| matches!(event, DecoderEvent::Picture { .. });
-            let sizes: Vec<DecoderEvent> = told.try_iter().filter(is_size).collect();
-            assert_eq!(sizes, [DecoderEvent::Picture { width: 160, height: 90 }], "{codec}");
-        }
-    }
-}
+pub(super) mod tests;

@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     /// What the process granted for the peer.
     permit: Option<Arc<Permit>>,
     invalid: AtomicU64,
+    /// When the last packet came, in milliseconds plus one; zero before the first.
+    last: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -43,8 +45,6 @@ struct Video {
     tile: Option<(u32, u32)>,
     /// H.264 parameter sets that the offer had, for every decoder.
     parameter_sets: Option<Vec<u8>>,
-    /// Packets were left out since the last one that the decoder got.
-    skipped: bool,
 }
 
 impl Inbound {
@@ -53,10 +53,16 @@ impl Inbound {
             clock,
             permit,
             slot: Arc::default(),
-            video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None, skipped: false }),
+            video: Mutex::new(Video { decoder: None, caps: None, tile: None, parameter_sets: None }),
             voice,
             invalid: AtomicU64::new(0),
+            last: AtomicU64::new(0),
         }
+    }
+
+    /// Running time when the last packet came.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     fn video(&self) -> MutexGuard<'_, Video> {
@@ -119,11 +125,13 @@ impl Inbound {
     }
 
     /// A packet, on a streaming thread. Whatever it holds, it is handed on, or dropped and counted.
-    pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, mut packet: gst::Buffer) {
+    pub(super) fn packet(&self, kind: Kind, caps: Option<&gst::Caps>, packet: gst::Buffer) {
+        let now = self.clock.now();
+        self.last.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
         match kind {
             Kind::Video => {
                 let mut video = self.video();
-                let Video { decoder, caps: known, skipped, .. } = &mut *video;
+                let Video { decoder, caps: known, .. } = &mut *video;
                 if let Some(caps) = caps {
                     *known = Some(caps.clone());
                 }
@@ -132,15 +140,8 @@ impl Inbound {
                     decoder.set_caps(caps);
                 }
                 self.follow_lips(&packet);
-                let now = self.clock.now();
-                if !self.slot.is_seen(now) {
-                    self.slot.skip(now);
-                    *skipped = true;
-                    return;
-                }
-                if std::mem::take(skipped) {
-                    // As after a loss: the depayloader asks for a keyframe and waits for it.
-                    packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
+                if self.slot.is_seen(now) && has_payload(&packet) {
+                    self.slot.expect(now);
                 }
                 decoder.push(packet);
             }
@@ -186,11 +187,16 @@ impl Inbound {
     }
 }
 
+/// Whether there is something of a picture in it: to find out what a line carries, browsers send packets of padding.
+fn has_payload(packet: &gst::Buffer) -> bool {
+    gst_rtp::RTPBuffer::from_buffer_readable(packet).is_ok_and(|rtp| rtp.payload_size() > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
-    use super::super::decoder::tests::{FRAMES, packets};
+    use super::super::decoder::tests::{self, FRAMES, packets};
     use super::*;
 
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -204,19 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_nobody_looks_at_is_not_decoded_and_comes_back_with_a_keyframe() {
+    fn a_picture_that_nobody_looks_at_is_not_decoded_and_is_there_at_once_when_somebody_does() {
         gst::init().unwrap();
         for codec in [Codec::Vp8, Codec::H264] {
             let clock = RoomClock::start();
             let inbound = Inbound::new(clock, None, None);
-            let asked = Arc::new(AtomicU64::new(0));
-            let asks = asked.clone();
             inbound
-                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, Unsaid::Bt601, clock, move |event| {
-                    if event == DecoderEvent::WantsKeyframe {
-                        asks.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
+                .start_decoder(&Templates::load(None).unwrap(), codec, Fit::Fill, Unsaid::Bt601, clock, |_| {})
                 .unwrap();
             let (caps, frames) = packets(codec);
             let push = |frame: usize| {
@@ -225,24 +225,30 @@ mod tests {
                 }
             };
             let slot = inbound.slot();
+            let kept = || inbound.video().decoder.as_ref().map_or(0, tests::kept);
             // The second keyframe is in the middle.
-            let (first, second) = (0..FRAMES / 4, FRAMES / 2..FRAMES);
-            first.clone().for_each(push);
-            wait_for("who is new is decoded at once", || slot.frames() == first.len() as u64);
-
+            let seen = FRAMES / 4;
+            (0..seen).for_each(push);
+            wait_for("who is new is decoded at once", || slot.frames() == seen as u64);
             wait_for("nobody looked for long", || !slot.is_seen(clock.now()));
-            let unseen = clock.now();
-            (FRAMES / 4..FRAMES / 2 - 2).for_each(push);
-            assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "it is known to come");
 
-            slot.look(clock.now(), DEADLINE);
-            push(FRAMES / 2 - 2);
-            wait_for("the decoder asks for a keyframe", || asked.load(Ordering::Relaxed) == 1);
-            push(FRAMES / 2 - 1);
-            second.clone().for_each(push);
-            wait_for("it is decoded again", || slot.frames() >= (first.len() + second.len()) as u64);
-            assert_eq!(slot.frames(), (first.len() + second.len()) as u64, "{codec}: nothing without its keyframe");
-            assert!(!slot.is_awaited(clock.now()));
+            let unseen = clock.now();
+            for (until, whole) in [(FRAMES / 2 - 2, FRAMES / 2 - 2 - seen), (FRAMES - 2, FRAMES / 2 - 2)] {
+                let from = if until < FRAMES / 2 { seen } else { FRAMES / 2 - 2 };
+                (from..until).for_each(push);
+                wait_for("it is kept from the last keyframe on", || kept() == whole);
+                assert!(slot.is_awaited(clock.now()) && slot.last() >= Some(unseen), "{codec}: it is known to come");
+            }
+            assert_eq!(slot.frames(), seen as u64, "{codec}: nobody looks");
+
+            // Without another packet.
+            slot.look(clock.now());
+            wait_for("somebody looks", || slot.frames() > seen as u64);
+            let whole = tests::decode(codec, &caps, &frames[..FRAMES - 2]);
+            assert!(tests::newest(slot, clock.now()) == whole.last, "{codec}: it is not the newest");
+            assert_eq!((slot.frames(), kept()), (seen as u64 + 1, 0), "{codec}: and no older one");
+            (FRAMES - 2..FRAMES).for_each(push);
+            wait_for("it goes on", || slot.frames() == seen as u64 + 3);
         }
     }
 }

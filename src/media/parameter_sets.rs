@@ -5,18 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use super::coded_frame::CodedFrame;
 use super::coded_size;
+use crate::control::Codec;
 
-/// Puts `sets`, a byte stream, in front of the first access unit that passes `pad`, unless that has its own. What looks at
-/// the units there must be added after this.
+/// Puts `sets`, a byte stream, in front of each access unit that passes `pad` and that decoding may begin with, until one has
+/// its own: which of them it begins with is decided behind. What looks at the units there must be added after this.
 pub(super) fn lead_in(pad: &gst::Pad, sets: Vec<u8>) {
     let done = AtomicBool::new(false);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(unit)) = &mut info.data
-            && !done.swap(true, Ordering::Relaxed)
-            && !unit.map_readable().is_ok_and(|bytes| coded_size::has_parameter_sets(&bytes))
-        {
-            unit.make_mut().prepend_memory(gst::Memory::from_slice(sets.clone()));
+        let Some(gst::PadProbeData::Buffer(unit)) = &mut info.data else { return gst::PadProbeReturn::Ok };
+        if !done.load(Ordering::Relaxed) {
+            let (own, frame) = match unit.map_readable() {
+                Ok(bytes) => (coded_size::has_parameter_sets(&bytes), CodedFrame::read(Codec::H264, &bytes)),
+                Err(_) => return gst::PadProbeReturn::Ok,
+            };
+            done.store(own, Ordering::Relaxed);
+            if !own && !matches!(frame, CodedFrame::Delta { .. } | CodedFrame::Headers) {
+                unit.make_mut().prepend_memory(gst::Memory::from_slice(sets.clone()));
+            }
         }
         gst::PadProbeReturn::Ok
     });
@@ -36,7 +43,6 @@ mod tests {
     use super::super::transport::Kind;
     use super::*;
     use crate::config::Fit;
-    use crate::control::Codec;
 
     const FRAMES: u64 = 10;
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -84,7 +90,7 @@ mod tests {
         let clock = RoomClock::start();
         let inbound = Inbound::new(clock, None, None);
         let slot = inbound.slot().clone();
-        slot.look(clock.now(), DEADLINE);
+        slot.look(clock.now());
         let start = || inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         let push = || packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));
         inbound.set_parameter_sets(Some(sets));
@@ -106,7 +112,7 @@ mod tests {
         let ((caps, packets, _), (_, _, sets)) = (bare_stream(160, 90, FRAMES), bare_stream(6_144, 3_456, 1));
         let clock = RoomClock::start();
         let inbound = Inbound::new(clock, None, None);
-        inbound.slot().look(clock.now(), DEADLINE);
+        inbound.slot().look(clock.now());
         inbound.set_parameter_sets(Some(sets));
         inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));

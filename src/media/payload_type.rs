@@ -23,7 +23,8 @@ pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<()
 /// Writes `number` into the packets that leave a payloader by this pad, and into their caps.
 fn renumber(pad: &gst::Pad, number: u8) {
     use gst::PadProbeType as Type;
-    let mask = Type::BUFFER | Type::BUFFER_LIST | Type::EVENT_DOWNSTREAM | Type::QUERY_DOWNSTREAM;
+    let queries = Type::QUERY_DOWNSTREAM | Type::QUERY_UPSTREAM;
+    let mask = Type::BUFFER | Type::BUFFER_LIST | Type::EVENT_DOWNSTREAM | queries;
     pad.add_probe(mask, move |_, info| {
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(packet)) => write(packet.make_mut(), number),
@@ -40,7 +41,8 @@ fn renumber(pad: &gst::Pad, number: u8) {
                     *event = gst::event::Caps::new(&caps);
                 }
             }
-            // Whoever is behind it would name a number that a payloader thinks impossible.
+            // Each side would name numbers that the other thinks impossible. webrtcbin asks before it answers an offer, and
+            // rejects an m-line that nothing seems to be able to feed.
             Some(gst::PadProbeData::Query(query)) => {
                 if let gst::QueryViewMut::Caps(query) = query.view_mut() {
                     let any = query.filter_owned().unwrap_or_else(gst::Caps::new_any);

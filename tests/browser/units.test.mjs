@@ -12,7 +12,7 @@ async function load(name) {
 
 const { backoff } = await load('backoff.js');
 const { encodingFor } = await load('encoding.js');
-const { callHelp, deviceHelp, deviceProblem, problemKind, worthAskingAlone } = await load('help.js');
+const { callHelp, deviceHelp, deviceProblem, pictureHelp, problemKind, worthAskingAlone } = await load('help.js');
 const { levelOf } = await load('meter.js');
 const { MuteState } = await load('mute-state.js');
 const { changes, colourOf, initialsOf, stateOf } = await load('participants.js');
@@ -144,4 +144,12 @@ test('statistics are rates between two reports', () => {
   assert.equal(down.video.jitterBuffer, 40);
   assert.equal(roundTrip, 50);
   assert.equal(down.audio, null);
+});
+
+test('whose picture is refused is told so, and why', () => {
+  assert.match(pictureHelp({ reason: 'too_large', width: 8192, height: 4320 }), /8192 × 4320 is too large/);
+  const reasons = ['too_large', 'too_many_pixels', 'too_many_frames', 'size_changes_too_often'];
+  for (const reason of reasons) assert.match(pictureHelp({ reason, width: 16, height: 16 }), /^Nobody sees your picture/);
+  const state = stateOf({ muted: false, audio: 'live', video: 'silent', refused: { reason: 'too_large' } }, false);
+  assert.equal(state, 'Quiet · picture is too much');
 });

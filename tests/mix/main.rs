@@ -6,6 +6,7 @@ mod control;
 #[path = "../support/eventually.rs"]
 mod eventually;
 mod film;
+mod first_viewer;
 mod fit;
 mod guest;
 mod idle;
