@@ -43,13 +43,19 @@ fn renumber(pad: &gst::Pad, number: u8) {
             }
             // Each side would name numbers that the other thinks impossible. webrtcbin asks before it answers an offer, and
             // rejects an m-line that nothing seems to be able to feed.
-            Some(gst::PadProbeData::Query(query)) => {
-                if let gst::QueryViewMut::Caps(query) = query.view_mut() {
+            Some(gst::PadProbeData::Query(query)) => match query.view_mut() {
+                gst::QueryViewMut::Caps(query) => {
                     let any = query.filter_owned().unwrap_or_else(gst::Caps::new_any);
                     query.set_result(&any);
                     return gst::PadProbeReturn::Handled;
                 }
-            }
+                // Asked about caps before they are changed.
+                gst::QueryViewMut::AcceptCaps(query) => {
+                    query.set_result(true);
+                    return gst::PadProbeReturn::Handled;
+                }
+                _ => {}
+            },
             _ => {}
         }
         gst::PadProbeReturn::Ok

@@ -1,39 +1,9 @@
-//! What a room decides in this case and that.
+//! How often a room tells, switches and starts something, whatever its members do.
 
 use super::*;
 
-/// A second of a room's time.
-fn at(second: u64) -> Duration {
-    Duration::from_secs(second)
-}
-
-#[test]
-fn a_room_without_participants_waits_as_long_as_it_is_told() {
-    let viewer = Member::new("Ada".to_owned(), Intent::View, Wanted::Auto);
-    let (mut room, mut world) = room(&viewer);
-    for (second, closes) in [(100, false), (129, false), (130, true)] {
-        let effects = room.decide(at(second), Input::Tick);
-        world.follow(&room, &effects);
-        assert_eq!(effects.contains(&Effect::Close(PeerId::from_bits(1), CloseReason::RoomEnded)), closes, "{second}");
-        assert_eq!(world.ended, closes, "whether the viewers' tasks still work or not");
-    }
-}
-
-#[test]
-fn a_participant_in_time_keeps_the_room() {
-    let (mut room, _) = room(&Member::new("Ada".to_owned(), Intent::View, Wanted::Auto));
-    let closes = |effects: Vec<Effect>| effects.iter().any(|effect| matches!(effect, Effect::Close(..)));
-    assert!(!closes(room.decide(at(100), Input::Tick)));
-    let late = PeerId::from_bits(2);
-    room.admit(late, Member::new("Bo".to_owned(), Intent::Participate, Wanted::Auto)).unwrap();
-    assert!(!closes(room.decide(at(200), Input::Tick)));
-    room.decide(at(200), Input::Peer(late, PeerNotice::Gone(CloseReason::Left)));
-    assert!(!closes(room.decide(at(210), Input::Tick)), "the wait begins anew");
-    assert!(closes(room.decide(at(240), Input::Tick)));
-}
-
 /// A room of members that receive VP8, with these numbers, all connected.
-fn watching(count: u64) -> RoomState {
+pub(super) fn watching(count: u64) -> RoomState {
     let member = |number| {
         let mut member = Member::new(format!("{number}"), Intent::Participate, Wanted::Named("high".to_owned()));
         (member.codec, member.receives, member.receives_video) = (Some(Codec::Vp8), true, true);
@@ -142,59 +112,4 @@ fn who_comes_and_goes_finds_its_encoder_running() {
     assert!(wakes > 20 && rests == wakes + 1, "{rests} rests, {wakes} wakes");
     let stopped = effects.iter().filter(|(_, effect)| matches!(effect, Effect::StopRendition(_))).collect::<Vec<_>>();
     assert!(stopped.len() == 1 && stopped[0].0 > at(63), "{stopped:?}");
-}
-
-#[test]
-fn who_is_put_out_leaves_nothing_behind() {
-    let mut room = watching(2);
-    let (gone, other) = (PeerId::from_bits(1), PeerId::from_bits(2));
-    room.decide(at(1), Input::Speaking(vec![gone]));
-    let effects = room.decide(at(2), Input::Peer(gone, PeerNotice::Gone(CloseReason::Removed)));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Show(scene) if scene.len() == 1)), "{effects:?}");
-    assert_eq!(room.participants().iter().map(|view| view.id).collect::<Vec<_>>(), [other]);
-    // Its own last words, and the mixer's on it, come late.
-    room.decide(at(3), Input::Speaking(vec![gone]));
-    room.decide(at(3), Input::Peer(gone, PeerNotice::Connected));
-    assert_eq!(room.decide(at(4), Input::Peer(gone, PeerNotice::Gone(CloseReason::Removed))), []);
-    assert!(room.speaking().is_empty());
-}
-
-#[test]
-fn sound_is_protected_as_long_as_any_line_is_lossy() {
-    let member = |name: &str| Member::new(name.to_owned(), Intent::Participate, Wanted::Auto);
-    let (ada, bo) = (PeerId::from_bits(1), PeerId::from_bits(2));
-    let (mut room, _) = room(&member("Ada"));
-    room.admit(bo, member("Bo")).unwrap();
-    let mut changes = |peer, notice| {
-        let protects = |effect| if let Effect::ProtectVoices(lossy) = effect { Some(lossy) } else { None };
-        room.decide(Duration::ZERO, Input::Peer(peer, notice)).into_iter().find_map(protects)
-    };
-    changes(ada, PeerNotice::Connected);
-    assert_eq!(changes(ada, PeerNotice::Lossy(true)), Some(true));
-    assert_eq!(changes(bo, PeerNotice::Lossy(true)), None);
-    assert_eq!(changes(ada, PeerNotice::Lossy(false)), Some(false), "the other is not connected");
-    assert_eq!(changes(bo, PeerNotice::Connected), Some(true));
-    assert_eq!(changes(bo, PeerNotice::Gone(CloseReason::Left)), Some(false));
-}
-
-#[test]
-fn a_newcomer_gets_the_codec_that_is_encoded_whatever_others_send() {
-    let member = |codec, receives_video, connected| Member {
-        codec: Some(codec),
-        receives_video,
-        connected,
-        ..Member::new("Ada".to_owned(), Intent::Participate, Wanted::Auto)
-    };
-    let (mut room, _) = room(&member(Codec::H264, false, true));
-    let mut next = 2..;
-    let mut admit = |room: &mut RoomState, member| room.admit(PeerId::from_bits(next.next().unwrap()), member).unwrap();
-    let both = [Codec::Vp8, Codec::H264];
-    assert_eq!(room.choose_codec(&both), Some(Codec::Vp8), "nothing is encoded: as the peer likes it");
-    admit(&mut room, member(Codec::H264, true, false));
-    assert_eq!(room.choose_codec(&both), Some(Codec::H264), "soon to be encoded");
-    admit(&mut room, member(Codec::Vp8, true, true));
-    admit(&mut room, member(Codec::H264, true, false));
-    assert_eq!(room.choose_codec(&both), Some(Codec::Vp8), "encoded already");
-    assert_eq!(room.choose_codec(&[Codec::H264]), Some(Codec::H264));
-    assert_eq!(room.choose_codec(&[]), None);
 }
