@@ -26,7 +26,8 @@ fn a_camera_that_stops_freezes_then_becomes_a_slate_and_comes_back() {
     let server = Server::start(&[]);
     let bots = [0, 1, 2].map(|index| server.join(server.bot(index)));
     let room = server.room_of(3);
-    everybody_is_seen(&server, &bots, &room, 10);
+    // Long enough to be known for a camera.
+    everybody_is_seen(&server, &bots, &room, 100);
 
     let told = room.clone();
     let watching = Observation::begin(&server, bots[0].frames(), move |frame| {
@@ -119,7 +120,7 @@ fn who_has_no_camera_is_a_slate_from_the_start() {
 
 #[test]
 fn a_picture_that_changes_its_size_stays_undistorted() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["video.fit=\"fill\""]);
     let bots = [0, 1].map(|index| server.join(server.bot(index)));
     let room = server.room_of(2);
     everybody_is_seen(&server, &bots, &room, 10);
