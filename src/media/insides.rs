@@ -121,6 +121,9 @@ pub(super) fn configure_insides(
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
             "rtpsession" => {
+                // It would wait for two packets in a row, and some senders leave out packets before each frame. Who sends
+                // is known: the gate lets nobody else in.
+                element.set_property("probation", 0u32);
                 report_capture_time(element);
                 if receives {
                     hasten_feedback(element);

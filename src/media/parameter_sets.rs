@@ -51,7 +51,7 @@ mod tests {
     fn bare_stream(width: u32, height: u32, frames: u64) -> (gst::Caps, Vec<gst::Buffer>, Vec<u8>) {
         let pipeline = gst::parse::launch(&format!(
             "videotestsrc pattern=ball num-buffers={frames} ! video/x-raw,width={width},height={height},framerate=30/1 \
-             ! x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,profile=constrained-baseline \
+             ! x264enc tune=zerolatency speed-preset=ultrafast aud=false ! video/x-h264,profile=constrained-baseline \
              ! rtph264pay config-interval=0 aggregate-mode=none ! appsink name=out sync=false"
         ))
         .unwrap()
