@@ -72,7 +72,7 @@ impl TokenBucket {
     /// there is one. For that a full bucket is always enough.
     pub fn take_above(&mut self, kept: f64, now: Duration) -> Result<(), Duration> {
         self.fill(now);
-        let needed = (kept * self.burst + 1.0).min(self.burst);
+        let needed = ((kept * self.burst).floor() + 1.0).min(self.burst);
         if self.tokens < needed {
             return Err(wait((needed - self.tokens) / self.rate));
         }

@@ -84,6 +84,7 @@ fn every_payload_type_is_answered_and_none_is_a_fault_of_the_server() {
         let answer = program.post_sdp("/whip/demo", &text);
         let expected = if (64..96).contains(&number) { 422 } else { 201 };
         assert_eq!(answer.status, expected, "{number}: {}", answer.text());
+        // The room has places for a few.
         if let Some(session) = answer.header("location") {
             assert_eq!(program.ask("DELETE", session, &[], b"").status, 200);
         }
