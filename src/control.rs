@@ -22,6 +22,8 @@ pub enum Command {
     Remove { room: RoomId, participant: PeerId },
     /// Mute or unmute a participant for everybody, on the server's side → [`Reply::Done`].
     Mute { room: RoomId, participant: PeerId, muted: bool },
+    /// A participant shows nothing from now on, or something again, by its own word → [`Reply::Done`].
+    Camera { room: RoomId, peer: PeerId, on: bool },
     /// What a peer wants to watch from now on, without a new negotiation → [`Reply::Done`].
     Watch { room: RoomId, peer: PeerId, rendition: Wanted },
     /// All rooms → [`Reply::Rooms`].

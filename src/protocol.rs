@@ -9,7 +9,8 @@
 //!    an SDP offer that has at most one audio and one video m-line, bundled. The server answers with
 //!    [`ServerMessage::Answer`], or with [`ServerMessage::Error`]; after an error the client may try again.
 //! 3. Both sides send [`ClientMessage::Candidate`]s as they find them; the client only after its offer.
-//! 4. The server sends the room's events. The client may send `mute`, `rendition` and `leave`.
+//! 4. The server sends the room's events. The client may send `mute`, `camera`, `rendition` and
+//!    `leave`.
 //!
 //! The client sends `ping` every [`PING_INTERVAL_MS`] and takes a line without `pong` for twice that long as dead. The
 //! peer ends with its WebSocket. The last message of the server is [`ServerMessage::Closed`], where it has time for one.
@@ -17,6 +18,9 @@
 //! burst of four times as many, of mutes and of renditions [`CHANGES_PER_SECOND`] each; who sends faster is slowed down. It
 //! closes a line on which nothing came for twice the ping interval and 2 s, one that does not take what is sent, and one
 //! that has no peer within 30 s.
+//!
+//! `participants` and `speaking` come at once after a change, but at most five times a second: what changes more often is
+//! told as it is by then. A client that is slow gets the newest of each, and all that comes once.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +61,13 @@ pub enum ClientMessage {
         participant: Option<PeerId>,
         muted: bool,
     },
-    /// Watch another rendition from now on: `auto`, `audio` or a name of the welcome's list.
+    /// One's own camera (or screen) is switched off or on again. Without a word it takes some seconds until a picture that
+    /// stopped is known from one that stands still.
+    Camera {
+        on: bool,
+    },
+    /// Watch another rendition from now on: `auto`, `audio` or a name of the welcome's list. After three changes at once it
+    /// takes up to 2 s for each, and the newest wish counts.
     Rendition {
         name: Wanted,
     },

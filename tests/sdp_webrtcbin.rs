@@ -74,7 +74,7 @@ impl Peer {
             self.transceiver(direction, &caps(media));
         }
         for candidate in &offer.candidates {
-            self.bin.emit_by_name::<()>("add-ice-candidate", &[&(offer.tag() as u32), &candidate.to_string()]);
+            self.bin.emit_by_name::<()>("add-ice-candidate", &[&0u32, &candidate.to_string()]);
         }
         let answer = self.description("create-answer");
         let text = answer.sdp().as_text().unwrap();

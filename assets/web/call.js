@@ -31,6 +31,7 @@ export class Call extends EventTarget {
   #state = 'over';
   #timer;
   #deadline;
+  #cameraOn = false; // as the room knows it
   #rendition;
   #asked; // the rendition that our join asked for
   #lastProblem = null;
@@ -64,8 +65,13 @@ export class Call extends EventTarget {
     if (this.#state === 'waiting') this.#connect();
   }
 
-  /** Sends a track from now on; see {@link Peer#setTrack}. */
+  /** Sends a track from now on; see {@link Peer#setTrack}. Of a camera that goes off the room is told: it cannot see it. */
   async setTrack(kind, track) {
+    const on = track !== null;
+    if (kind === 'video' && this.id !== null && on !== this.#cameraOn) {
+      this.#cameraOn = on;
+      this.#send({ type: 'camera', on });
+    }
     await this.#peer?.setTrack(kind, track);
   }
 
@@ -148,6 +154,7 @@ export class Call extends EventTarget {
       if (offered) signalling.send({ type: 'candidate', ...detail });
       else early.push(detail);
     });
+    this.#cameraOn = Boolean(devices?.track('video'));
     for (const kind of devices ? ['audio', 'video'] : []) await peer.setTrack(kind, devices.track(kind));
     const sdp = await peer.offer();
     const known = ['auto', 'audio', ...welcome.renditions.map(({ name }) => name)];

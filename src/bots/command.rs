@@ -1,8 +1,9 @@
-//! `tessera bots`: some bots in a room for a while, and a line each second of what they get.
+//! `tessera bots`: some bots in a room for a while, and a line each second of what they get. Whoever loses the server
+//! joins again when it is back; once it refuses all of them for good, there is nothing left to do.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Time};
 
 use futures_util::{StreamExt, stream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::Url;
 
-use super::{Bot, BotConfig, BotError, Counts, Picture, Receive, Role, signalling, tiles};
+use super::berth::{Berth, Change, Traffic};
+use super::{BotConfig, BotError, Picture, Receive, Role, signalling, tiles};
 use crate::config::{Bots, When};
 use crate::control::RoomView;
 use crate::media::{TemplateError, Templates};
@@ -23,6 +25,9 @@ use crate::probe::tone::Speech;
 /// Bots that join or leave at the same time.
 const AT_ONCE: usize = 4;
 
+/// How often it is looked for those that are on their way in.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Why the bots did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum BotsError {
@@ -32,6 +37,8 @@ pub enum BotsError {
     Template(#[from] TemplateError),
     #[error("no bot got in; the last one because: {0}")]
     NobodyIn(BotError),
+    #[error("the server refuses all bots by now; the last one because: {0}")]
+    Refused(BotError),
     #[error("signals cannot be waited for: {0}")]
     Signal(std::io::Error),
 }
@@ -84,21 +91,26 @@ pub async fn run(config: Bots, pipelines: Option<&Path>) -> Result<(), BotsError
         stop.send_replace(true);
     });
 
-    let mut crew = Crew::new(config, server);
-    crew.join(&Templates::load(pipelines)?, &stopped).await?;
+    let mut crew = Crew::new(config, server, Templates::load(pipelines)?);
+    crew.join(&stopped).await?;
     let mut seconds = interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     seconds.tick().await;
     let mut stopped = std::pin::pin!(until(stopped));
-    loop {
+    let outcome = loop {
         tokio::select! {
-            _ = seconds.tick() => crew.report().await,
-            () = &mut stopped => break,
+            _ = seconds.tick() => {
+                if let Err(refused) = crew.look_after().await {
+                    break Err(refused);
+                }
+                crew.report().await;
+            }
+            () = &mut stopped => break Ok(()),
         }
-    }
+    };
     waiting.abort();
     crew.leave().await;
-    Ok(())
+    outcome
 }
 
 /// Waits until it is time to stop.
@@ -111,58 +123,105 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 struct Crew {
     config: Bots,
     server: Url,
-    bots: Vec<Bot>,
-    /// Those that read the tiles of what the decoding bots see.
+    templates: Templates,
+    berths: Vec<Berth>,
+    /// Those that read the tiles of what the decoding bots see. Each ends with its bot.
     watches: Vec<JoinHandle<()>>,
     /// Where the tiles are, as last told.
     room: watch::Sender<Option<Arc<RoomView>>>,
+    /// Whether the room could be read the last time.
+    readable: bool,
     /// Milliseconds from capture to decoded composite, since the last report.
     ages: Arc<Mutex<Vec<f64>>>,
-    last: Vec<Counts>,
 }
 
 impl Crew {
-    fn new(config: Bots, server: Url) -> Self {
+    fn new(config: Bots, server: Url, templates: Templates) -> Self {
+        let berths =
+            (0..config.count.saturating_add(config.viewers)).map(|index| Berth::new(bot(&config, &server, index)));
         Self {
+            berths: berths.collect(),
             config,
             server,
-            bots: Vec::new(),
+            templates,
             watches: Vec::new(),
             room: watch::Sender::new(None),
+            readable: true,
             ages: Arc::default(),
-            last: Vec::new(),
         }
     }
 
-    /// Lets all in, one after the other or some at once. Where it is stopped meanwhile, only those that are on their
-    /// way get in.
-    async fn join(&mut self, templates: &Templates, stopped: &watch::Receiver<bool>) -> Result<(), BotsError> {
-        let mut refused = None;
-        // The first participant makes the room.
-        let (first, all) = (self.config.count.min(1), self.config.count.saturating_add(self.config.viewers));
-        for range in [0..first, first..all] {
-            let mut joining = stream::iter(range)
-                .take_while(|_| std::future::ready(!*stopped.borrow()))
-                .map(|index| Bot::join(bot(&self.config, &self.server, index), templates))
-                .buffered(AT_ONCE);
-            while let Some(joined) = joining.next().await {
-                match joined {
-                    Ok(bot) => self.bots.push(bot),
-                    Err(error) => {
-                        tracing::warn!(%error, "a bot did not get in");
-                        refused = Some(error);
+    /// Lets each try once, the first participant before all others: it makes the room. Where it is stopped meanwhile, only
+    /// those that are on their way get in.
+    async fn join(&mut self, stopped: &watch::Receiver<bool>) -> Result<(), BotsError> {
+        let first = self.config.count.min(1);
+        let (mut tried, mut why) = (0, None);
+        loop {
+            let now = Time::now();
+            let ready = if tried == 0 && first > 0 { 1 } else { self.berths.len() };
+            let mut joining = self.berths.iter().filter(|berth| berth.is_joining()).count();
+            while tried < ready && joining < AT_ONCE && !*stopped.borrow() {
+                self.berths[tried].join(&self.templates);
+                (tried, joining) = (tried + 1, joining + 1);
+            }
+            if joining == 0 {
+                break;
+            }
+            // Of the first one, the others wait for the outcome.
+            tokio::time::sleep(LOOK).await;
+            why = self.see(now).await.or(why);
+        }
+        match why {
+            Some(error) if self.berths.iter().all(|berth| berth.bot().is_none()) => Err(BotsError::NobodyIn(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees what became of whom, and says so. The last reason for which one did not get in.
+    async fn see(&mut self, now: Time) -> Option<BotError> {
+        let mut why = None;
+        for berth in &mut self.berths {
+            let name = berth.config().name.clone();
+            match berth.look(now).await {
+                None => {}
+                Some(Change::Joined) => {
+                    tracing::info!(name, "in");
+                    if let Some(bot) = berth.bot().filter(|bot| bot.config().receive == Receive::Decode) {
+                        let ages = read_ages(bot.frames(), self.room.subscribe(), Arc::clone(&self.ages));
+                        self.watches.retain(|watch| !watch.is_finished());
+                        self.watches.push(tokio::spawn(ages));
                     }
+                }
+                Some(Change::Lost) => tracing::warn!(name, "lost its connection; it joins again"),
+                Some(Change::Failed(error)) => {
+                    // That the next attempts fail, too, is no news.
+                    if berth.is_first_failure() {
+                        tracing::warn!(name, %error, "did not get in; it tries again, ever more seldom");
+                    }
+                    why = Some(error);
+                }
+                Some(Change::Refused(error)) => {
+                    tracing::warn!(name, %error, "is refused and does not try again");
+                    why = Some(error);
                 }
             }
         }
-        for bot in self.bots.iter().filter(|bot| bot.config().receive == Receive::Decode) {
-            self.watches.push(tokio::spawn(read_ages(bot.frames(), self.room.subscribe(), Arc::clone(&self.ages))));
+        why
+    }
+
+    /// Sends those again whose time has come. An error once the server will have none of them.
+    async fn look_after(&mut self) -> Result<(), BotsError> {
+        let now = Time::now();
+        let why = self.see(now).await;
+        if let Some(error) = why
+            && self.berths.iter().all(Berth::is_refused)
+        {
+            return Err(BotsError::Refused(error));
         }
-        self.last = self.bots.iter().map(Bot::counts).collect();
-        match refused {
-            Some(error) if self.bots.is_empty() => Err(BotsError::NobodyIn(error)),
-            _ => Ok(()),
-        }
+        let joining = self.berths.iter().filter(|berth| berth.is_joining()).count();
+        let due = self.berths.iter_mut().filter(|berth| berth.is_due(now));
+        due.take(AT_ONCE.saturating_sub(joining)).for_each(|berth| berth.join(&self.templates));
+        Ok(())
     }
 
     /// Prints a line of the last second.
@@ -171,32 +230,44 @@ impl Crew {
         let (server, room, token) = (self.server.clone(), self.config.room.clone(), self.config.token.clone());
         match spawn_blocking(move || signalling::room(&server, &room, &token)).await {
             Ok(Ok(view)) => {
+                if !std::mem::replace(&mut self.readable, true) {
+                    tracing::info!("the room can be read again");
+                }
                 self.room.send_replace(Some(Arc::new(view)));
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the room cannot be read"),
+            Ok(Err(error)) => {
+                if std::mem::replace(&mut self.readable, false) {
+                    tracing::warn!(%error, "the room cannot be read");
+                }
+            }
             Err(_) => {}
         }
-        let counts: Vec<Counts> = self.bots.iter().map(Bot::counts).collect();
-        let since = |field: fn(&Counts) -> u64| -> u64 {
-            counts.iter().zip(&self.last).map(|(now, last)| field(now).saturating_sub(field(last))).sum()
-        };
-        let up = self.bots.iter().filter(|bot| !bot.ended()).count();
-        let frames = since(|counts| counts.video_frames) as f64 / up.max(1) as f64;
-        let down = since(|counts| counts.video_bytes + counts.audio_bytes) * 8 / 1000;
-        let sent = since(|counts| counts.sent_bytes) * 8 / 1000;
-        let lost = since(|counts| counts.lost);
+        let up = self.berths.iter().filter(|berth| berth.bot().is_some()).count();
+        let all = self.berths.iter_mut().map(Berth::traffic).fold(Traffic::default(), |sum, one| Traffic {
+            frames: sum.frames + one.frames,
+            down: sum.down + one.down,
+            up: sum.up + one.up,
+            lost: sum.lost + one.lost,
+        });
+        let frames = all.frames as f64 / up.max(1) as f64;
+        let (down, sent, lost) = (all.down * 8 / 1000, all.up * 8 / 1000, all.lost);
         let mut ages = std::mem::take(&mut *self.ages.lock().unwrap_or_else(PoisonError::into_inner));
         let age = median(&mut ages).map_or("no age read".to_owned(), |age| format!("age {age:.0} ms"));
         println!(
             "{up} of {} bots: {frames:.1} frames each, {down} kbit/s down, {sent} kbit/s up, {lost} lost, {age}",
-            self.bots.len()
+            self.berths.len()
         );
-        self.last = counts;
     }
 
     async fn leave(self) {
         self.watches.iter().for_each(JoinHandle::abort);
-        let mut leaving = stream::iter(self.bots).map(Bot::leave).buffer_unordered(AT_ONCE);
+        let leaving = stream::iter(self.berths).map(|berth| async {
+            match berth.into_bot().await {
+                Some(bot) => bot.leave().await,
+                None => Ok(()),
+            }
+        });
+        let mut leaving = leaving.buffer_unordered(AT_ONCE);
         while let Some(left) = leaving.next().await {
             if let Err(error) = left {
                 tracing::warn!(%error, "a bot left without goodbye");

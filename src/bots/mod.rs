@@ -4,6 +4,8 @@
 //! [`Bot`] is one of them, `signalling` its HTTP, [`tiles`] what it sees of others, `command` the program
 //! `tessera bots`. A server here is any URL; it may run in the same process.
 
+mod backoff;
+mod berth;
 mod command;
 mod signalling;
 pub mod tiles;

@@ -119,7 +119,7 @@ impl Connection {
         let tracks = tracks(&plan.offer, plan.peer);
         let sends = |kind| tracks.iter().any(|track| track.kind == kind && track.receives);
         let voice = sends(Kind::Audio).then(|| audio.add_voice(plan.peer));
-        let inbound = Arc::new(Inbound::new(voice, Some(plan.permit.clone())));
+        let inbound = Arc::new(Inbound::new(plan.clock, voice, Some(plan.permit.clone())));
         if sends(Kind::Video)
             && let Some(codec) = codec(&plan.offer)
         {
@@ -156,7 +156,7 @@ impl Connection {
             .map(|sender| audio.add_listener(plan.peer, move |packet| sender.push(packet.pts, packet.data)));
         let answer = transport.answer(&behind_the_gate(&plan.offer).to_webrtcbin())?;
         for candidate in &plan.offer.candidates {
-            transport.add_candidate(transport_of(&plan.offer), &candidate.to_string());
+            transport.add_candidate(0, &candidate.to_string());
         }
         Ok(Self { plan, transport, inbound, video, voice, _listener: listener, events: EventSink(events), answer })
     }
@@ -191,7 +191,7 @@ impl Connection {
     pub fn add_candidate(&self, candidate: &str) -> bool {
         let usable = sdp::IceCandidate::parse(candidate).ok().filter(sdp::IceCandidate::usable);
         if let Some(candidate) = &usable {
-            self.transport.add_candidate(transport_of(&self.plan.offer), &candidate.to_string());
+            self.transport.add_candidate(0, &candidate.to_string());
         }
         usable.is_some()
     }
@@ -256,9 +256,19 @@ impl Connection {
         }
     }
 
-    /// Whether media ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.transport.sends()
+    /// Running time when media last came from the peer.
+    pub fn sent(&self) -> Option<Duration> {
+        self.inbound.last()
+    }
+
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.transport.reported()
+    }
+
+    /// Whether the peer makes a keyframe when it is asked for one, by its offer (RFC 4585, section 4.2).
+    pub fn answers_keyframe_requests(&self) -> bool {
+        self.plan.offer.video().is_some_and(|media| media.payload().feedback.pli)
     }
 
     /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.
@@ -284,11 +294,6 @@ impl Connection {
     }
 }
 
-/// The m-line whose transport webrtcbin uses for all; it has candidates of any other wait for a transport that never comes.
-fn transport_of(offer: &Offer) -> u32 {
-    u32::try_from(offer.tag()).unwrap_or_default()
-}
-
 fn codec(offer: &Offer) -> Option<Codec> {
     offer.video().and_then(|media| media.payload().codec())
 }
@@ -311,7 +316,7 @@ fn behind_the_gate(offer: &Offer) -> Offer {
     offer
 }
 
-/// The m-lines as they will be agreed, in the offer's order.
+/// The m-lines as they will be agreed, the one with the transport first.
 fn tracks(offer: &Offer, peer: PeerId) -> Vec<Track> {
     let track = |(index, media): (usize, &sdp::Media)| {
         let payload = media.payload();

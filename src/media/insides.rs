@@ -26,6 +26,8 @@ const AUDIO_LATENCY_MS: u32 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     millis: AtomicU64,
+    /// When its last report came, plus one; zero before the first.
+    reported: AtomicU64,
     settled: AtomicBool,
     after_handshake: Mutex<AfterHandshake>,
 }
@@ -38,6 +40,17 @@ impl Heard {
     /// In running time.
     pub(super) fn last(&self) -> Duration {
         Duration::from_millis(self.millis.load(Ordering::Relaxed))
+    }
+
+    /// A report (RTCP) came, which has passed SRTCP.
+    fn note_report(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.reported.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// When its last report came, in running time.
+    pub(super) fn reported(&self) -> Option<Duration> {
+        self.reported.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 
     /// The handshake is over and the peer's certificate verified: what comes without protection is not the peer's.
@@ -108,13 +121,25 @@ pub(super) fn configure_insides(
             // The mixers are the pace; a second one would only delay.
             "clocksync" => element.set_property("sync", false),
             "rtpsession" => {
+                // It would wait for two packets in a row, and some senders leave out packets before each frame. Who sends
+                // is known: the gate lets nobody else in.
+                element.set_property("probation", 0u32);
                 report_capture_time(element);
                 if receives {
                     hasten_feedback(element);
                 } else {
                     set_rtcp_interval(element, receiver_reports::INTERVAL);
                 }
-                listen_for_reports(element, reports.clone(), rtcp.clone());
+                let noted = heard.clone();
+                let rtcp = rtcp.clone();
+                listen_for_reports(
+                    element,
+                    reports.clone(),
+                    Arc::new(move |packet: &[u8]| {
+                        noted.note_report(clock.now());
+                        rtcp(packet);
+                    }),
+                );
             }
             "rtpjitterbuffer" => {
                 // Otherwise the first packets wait for the whole latency.

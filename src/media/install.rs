@@ -13,6 +13,7 @@ const ELEMENTS: &[(&str, &str)] = &[
     ("rsvgdec", "gstreamer1.0-plugins-bad"),
     ("nicesrc", "gstreamer1.0-nice"),
     ("rtpbin", "gstreamer1.0-plugins-good"),
+    ("capssetter", "gstreamer1.0-plugins-good"),
     ("vp8enc", "gstreamer1.0-plugins-good"),
     ("jpegenc", "gstreamer1.0-plugins-good"),
     ("videoscale", "gstreamer1.0-plugins-base"),

@@ -66,5 +66,5 @@ pub use rendition::{Rendition, RenditionCounts, RenditionKey};
 pub use sender::{SenderEvent, VideoSender};
 pub use stage::{Camera, Stage, StageTile};
 pub use template::{Template, TemplateError, Templates};
-pub use video_mixer::{Canvas, Composite, FREEZE_AFTER, Placed, VideoMixerError};
+pub use video_mixer::{Canvas, Composite, Placed, VideoMixerError};
 pub use warm_up::warm_up;

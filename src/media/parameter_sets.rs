@@ -51,7 +51,7 @@ mod tests {
     fn bare_stream(width: u32, height: u32, frames: u64) -> (gst::Caps, Vec<gst::Buffer>, Vec<u8>) {
         let pipeline = gst::parse::launch(&format!(
             "videotestsrc pattern=ball num-buffers={frames} ! video/x-raw,width={width},height={height},framerate=30/1 \
-             ! x264enc tune=zerolatency speed-preset=ultrafast ! video/x-h264,profile=constrained-baseline \
+             ! x264enc tune=zerolatency speed-preset=ultrafast aud=false ! video/x-h264,profile=constrained-baseline \
              ! rtph264pay config-interval=0 aggregate-mode=none ! appsink name=out sync=false"
         ))
         .unwrap()
@@ -88,9 +88,9 @@ mod tests {
         let templates = Templates::load(None).unwrap();
         let (caps, packets, sets) = bare_stream(160, 90, FRAMES);
         let clock = RoomClock::start();
-        let inbound = Inbound::new(None, None);
+        let inbound = Inbound::new(clock, None, None);
         let slot = inbound.slot().clone();
-        slot.look(clock.now(), DEADLINE);
+        slot.look(clock.now());
         let start = || inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         let push = || packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));
         inbound.set_parameter_sets(Some(sets));
@@ -111,8 +111,8 @@ mod tests {
         let templates = Templates::load(None).unwrap();
         let ((caps, packets, _), (_, _, sets)) = (bare_stream(160, 90, FRAMES), bare_stream(6_144, 3_456, 1));
         let clock = RoomClock::start();
-        let inbound = Inbound::new(None, None);
-        inbound.slot().look(clock.now(), DEADLINE);
+        let inbound = Inbound::new(clock, None, None);
+        inbound.slot().look(clock.now());
         inbound.set_parameter_sets(Some(sets));
         inbound.start_decoder(&templates, Codec::H264, Fit::Fill, Unsaid::Bt601, clock, |_| {}).unwrap();
         packets.iter().for_each(|packet| inbound.packet(Kind::Video, Some(&caps), packet.clone()));

@@ -10,48 +10,28 @@ pub(super) fn stand_in(number: u8) -> u8 {
     if (96..=127).contains(&number) { number } else { 96 }
 }
 
-/// Links a payloader, which was told to write the [`stand_in`], so that its packets have `number`.
-pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<(), gst::PadLinkError> {
+/// Links a payloader's branch, which was told to write the [`stand_in`], so that its packets have `number`. webrtcbin asks
+/// what a branch can be before it answers an offer, so that the caps must say so, too: an element between sees to that.
+pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<(), gst::glib::BoolError> {
+    let failed = |_| gst::glib::bool_error!("the pads cannot be linked");
     if stand_in(number) == number {
-        return output.link(input).map(drop);
+        return output.link(input).map(drop).map_err(failed);
     }
-    renumber(output, number);
-    // By its caps the payloader would have to be refused.
-    output.link_full(input, gst::PadLinkCheck::TEMPLATE_CAPS).map(drop)
-}
-
-/// Writes `number` into the packets that leave a payloader by this pad, and into their caps.
-fn renumber(pad: &gst::Pad, number: u8) {
-    use gst::PadProbeType as Type;
-    let mask = Type::BUFFER | Type::BUFFER_LIST | Type::EVENT_DOWNSTREAM | Type::QUERY_DOWNSTREAM;
-    pad.add_probe(mask, move |_, info| {
-        match &mut info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => write(packet.make_mut(), number),
-            Some(gst::PadProbeData::BufferList(packets)) => {
-                packets.make_mut().foreach_mut(|mut packet, _| {
-                    write(packet.make_mut(), number);
-                    std::ops::ControlFlow::Continue(Some(packet))
-                });
-            }
-            Some(gst::PadProbeData::Event(event)) => {
-                if let gst::EventView::Caps(caps) = event.view() {
-                    let mut caps = caps.caps_owned();
-                    caps.make_mut().set("payload", i32::from(number));
-                    *event = gst::event::Caps::new(&caps);
-                }
-            }
-            // Whoever is behind it would name a number that a payloader thinks impossible.
-            Some(gst::PadProbeData::Query(query)) => {
-                if let gst::QueryViewMut::Caps(query) = query.view_mut() {
-                    let any = query.filter_owned().unwrap_or_else(gst::Caps::new_any);
-                    query.set_result(&any);
-                    return gst::PadProbeReturn::Handled;
-                }
-            }
-            _ => {}
+    let caps = gst::Caps::builder("application/x-rtp").field("payload", i32::from(number)).build();
+    let setter = gst::ElementFactory::make("capssetter").property("caps", caps).build()?;
+    let home = output.parent_element().and_then(|branch| branch.parent()).and_downcast::<gst::Bin>();
+    home.ok_or_else(|| gst::glib::bool_error!("the branch is in no bin"))?.add(&setter)?;
+    let pad = |name| setter.static_pad(name).ok_or_else(|| gst::glib::bool_error!("a pad is missing"));
+    let (sink, source) = (pad("sink")?, pad("src")?);
+    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data {
+            write(packet.make_mut(), number);
         }
         gst::PadProbeReturn::Ok
     });
+    output.link(&sink).map_err(failed)?;
+    source.link(input).map_err(failed)?;
+    setter.sync_state_with_parent()
 }
 
 fn write(packet: &mut gst::BufferRef, number: u8) {

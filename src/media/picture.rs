@@ -14,6 +14,8 @@ use super::held::Held;
 /// After this long without a look a picture counts as unseen. Long enough for a newcomer to get its tile.
 const SEEN_FOR: Duration = Duration::from_secs(2);
 
+/// A picture that something newer came after, but nothing that can be shown, stands for this long.
+const OUTDATED_AFTER: Duration = Duration::from_secs(3);
 /// Half a tick of a canvas of 30 frames a second, and the longest that is believed: a tick of one of 10.
 const USUAL_LOOK: Duration = Duration::from_millis(17);
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
@@ -23,6 +25,10 @@ pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
 
 /// The hand-over of one participant's frames. Only the newest counts: a mixer that is late loses older ones, and a
 /// decoder never waits. (A std mutex: held for a pointer's exchange, on streaming threads.)
+///
+/// A picture does not age. A shared screen, a board, a slide stand still for minutes and are sent again when they change,
+/// and until then the last frame is what there is to see. It goes when its sender says so ([`set_paused`](Self::set_paused)),
+/// when it has certainly [stopped](Self::stop), or when what comes after it cannot be shown for a while: then it is old.
 #[derive(Debug, Default)]
 pub struct PictureSlot {
     state: Mutex<SlotState>,
@@ -42,20 +48,37 @@ struct SlotState {
     frames: u64,
     /// When the mixer last looked.
     looked: Option<Duration>,
-    /// When something last came that was not decoded.
+    /// When something last came that was not decoded, and how often it did.
     skipped: Option<Duration>,
+    skips: u64,
+    /// The first and the last packet for the decoder since its last frame.
+    expected: Option<(Duration, Duration)>,
+    /// The sender says that it shows nothing.
+    paused: bool,
+    /// Nothing comes any more, until something does.
+    stopped: bool,
     /// Who wants to know when somebody looks after a while in which nobody did.
     waker: Option<Waker>,
 }
 
 impl SlotState {
-    fn latest(&mut self, now: Duration, max_age: Duration) -> Option<Frame> {
+    /// Whether packets came for long, of which the decoder made no frame.
+    fn is_stuck(&self) -> bool {
+        self.expected.is_some_and(|(first, last)| last.saturating_sub(first) > OUTDATED_AFTER)
+    }
+
+    fn is_off(&self) -> bool {
+        self.paused || self.stopped
+    }
+
+    fn latest(&mut self, now: Duration) -> Option<Frame> {
         if let Some(due) = self.held.due(now) {
             self.latest = Some(due);
             self.shown = false;
         }
-        let (frame, at) = self.latest.as_ref()?;
-        (now.saturating_sub(*at) <= max_age).then(|| frame.clone())
+        let (frame, at) = self.latest.as_ref().filter(|_| !self.is_off())?;
+        let outdated = self.is_stuck() || self.skipped > Some(*at);
+        (!outdated || now.saturating_sub(*at) <= OUTDATED_AFTER).then(|| frame.clone())
     }
 
     /// The latest frame is being shown.
@@ -85,6 +108,8 @@ impl PictureSlot {
         }
         state.came = Some(now);
         state.frames += 1;
+        state.expected = None;
+        state.stopped = false;
     }
 
     /// Frames that come from now on are shown this much later, for the voice that belongs to them.
@@ -111,12 +136,12 @@ impl PictureSlot {
         }
     }
 
-    /// The newest frame that is not older than `max_age` at `now`, to be shown: this is what keeps it decoded.
-    pub(super) fn look(&self, now: Duration, max_age: Duration) -> Option<Frame> {
+    /// The newest frame as long as it counts, to be shown at `now`: this is what keeps it decoded.
+    pub(super) fn look(&self, now: Duration) -> Option<Frame> {
         let mut state = self.lock();
         let unseen = state.looked.replace(now).is_some_and(|looked| now.saturating_sub(looked) > SEEN_FOR);
         let waker = state.waker.clone().filter(|_| unseen);
-        let latest = state.latest(now, max_age);
+        let latest = state.latest(now);
         state.note_look(now);
         drop(state);
         if let Some(waker) = waker {
@@ -138,7 +163,17 @@ impl PictureSlot {
 
     /// Something came that was not decoded, for nobody looks.
     pub(super) fn skip(&self, now: Duration) {
-        self.lock().skipped = Some(now);
+        let mut state = self.lock();
+        state.skipped = Some(now);
+        state.skips += 1;
+        state.stopped = false;
+    }
+
+    /// Something came for the decoder, of which a frame is to be expected.
+    pub(super) fn expect(&self, now: Duration) {
+        let mut state = self.lock();
+        let first = state.expected.map_or(now, |(first, _)| first);
+        state.expected = Some((first, now));
     }
 
     /// Whether a frame is to be expected soon: a moment ago something came that was not decoded, and none was since.
@@ -147,15 +182,42 @@ impl PictureSlot {
         state.skipped > state.came && state.skipped.is_some_and(|skipped| now.saturating_sub(skipped) <= SEEN_FOR)
     }
 
-    /// The newest frame that is not older than `max_age` at `now`.
-    pub(super) fn latest(&self, now: Duration, max_age: Duration) -> Option<Frame> {
-        self.lock().latest(now, max_age)
+    /// The newest frame as long as it counts.
+    pub(super) fn latest(&self, now: Duration) -> Option<Frame> {
+        self.lock().latest(now)
+    }
+
+    /// Whether the sender shows nothing, by its own word. What comes meanwhile (browsers may go on with black) is not
+    /// shown, nor is what was shown before, afterwards.
+    pub fn set_paused(&self, paused: bool) {
+        let mut state = self.lock();
+        state.paused = paused;
+        if paused {
+            (state.latest, state.came, state.held) = (None, None, Held::default());
+        }
+    }
+
+    /// The sender has stopped, as far as can be known. The next frame is the proof of the contrary.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+    }
+
+    /// Whether there is a picture, seen or not.
+    pub fn is_live(&self) -> bool {
+        let state = self.lock();
+        !state.is_off() && !state.is_stuck() && (state.came.is_some() || state.skipped.is_some())
     }
 
     /// When the newest frame came, decoded or not, in running time.
     pub fn last(&self) -> Option<Duration> {
         let state = self.lock();
         state.came.max(state.skipped)
+    }
+
+    /// How often something came: frames, and packets that were not decoded.
+    pub fn arrivals(&self) -> u64 {
+        let state = self.lock();
+        state.frames + state.skips
     }
 
     /// Frames decoded so far.
@@ -184,9 +246,9 @@ mod tests {
         let slot = PictureSlot::default();
         assert!(slot.is_seen(at(100)) && slot.is_seen(at(102)), "it may get a tile soon");
         assert!(!slot.is_seen(at(103)));
-        slot.look(at(104), at(3));
+        slot.look(at(104));
         assert!(slot.is_seen(at(106)) && !slot.is_seen(at(107)));
-        slot.latest(at(107), at(3));
+        slot.latest(at(107));
         assert!(!slot.is_seen(at(107)), "to ask whether there is one is no look");
     }
 
@@ -194,7 +256,7 @@ mod tests {
     fn frames_that_are_held_are_shown_when_they_are_due() {
         let (slot, ms) = (PictureSlot::default(), Duration::from_millis);
         let frames = [frame(), frame(), frame()];
-        let shows = |now, number: usize| slot.look(ms(now), at(3)).is_some_and(|it| Arc::ptr_eq(&it, &frames[number]));
+        let shows = |now, number: usize| slot.look(ms(now)).is_some_and(|it| Arc::ptr_eq(&it, &frames[number]));
         slot.put(frames[0].clone(), ms(1_000));
         assert!(shows(1_010, 0));
         assert_eq!(slot.shown_after(), ms(10));
@@ -218,6 +280,45 @@ mod tests {
         assert_eq!((slot.is_awaited(at(2)), slot.last()), (false, Some(at(2))));
         slot.skip(at(6));
         assert_eq!((slot.is_awaited(at(6)), slot.last()), (true, Some(at(6))));
-        assert!(slot.look(at(6), at(3)).is_none() && slot.look(at(5), at(3)).is_some());
+        assert!(slot.look(at(6)).is_none() && slot.look(at(5)).is_some(), "there is a newer one somewhere");
+    }
+
+    #[test]
+    fn a_still_picture_stays_until_it_is_over() {
+        let slot = PictureSlot::default();
+        assert!(slot.look(at(1)).is_none() && !slot.is_live());
+        slot.put(frame(), at(1));
+        assert!(slot.look(at(10_000)).is_some() && slot.is_live());
+        slot.stop();
+        assert!(slot.look(at(10_001)).is_none() && !slot.is_live());
+        slot.put(frame(), at(10_002));
+        assert!(slot.look(at(20_000)).is_some() && slot.is_live());
+        slot.set_paused(true);
+        slot.put(frame(), at(20_001));
+        assert!(slot.look(at(20_001)).is_none() && !slot.is_live());
+        slot.set_paused(true);
+        slot.set_paused(false);
+        assert!(slot.look(at(20_001)).is_none(), "it is not as it was before");
+        slot.put(frame(), at(20_002));
+        assert!(slot.look(at(20_002)).is_some() && slot.is_live());
+    }
+
+    #[test]
+    fn what_cannot_be_shown_outdates_a_picture_after_a_while() {
+        let slot = PictureSlot::default();
+        slot.put(frame(), at(1));
+        // A frame that was lost of a picture that seldom changes, and the next one.
+        slot.expect(at(60));
+        assert!(slot.look(at(90)).is_some() && slot.is_live());
+        slot.put(frame(), at(90));
+        // And a stream of what no decoder can read.
+        for second in 100..=103 {
+            slot.expect(at(second));
+        }
+        assert!(slot.look(at(103)).is_some());
+        slot.expect(at(104));
+        assert!(slot.look(at(104)).is_none() && !slot.is_live());
+        slot.put(frame(), at(105));
+        assert!(slot.look(at(105)).is_some() && slot.is_live());
     }
 }

@@ -9,7 +9,7 @@ use super::picture::PictureSlot;
 use super::rendition::Rendition;
 use super::still::{Easel, SNAPSHOT_DEADLINE, Still, jpeg};
 use super::template::Templates;
-use super::video_mixer::{FREEZE_AFTER, Placed, VideoMixer, VideoMixerError};
+use super::video_mixer::{Placed, VideoMixer, VideoMixerError};
 use crate::config;
 use crate::id::{PeerId, RoomId};
 use crate::layout::Tile;
@@ -138,7 +138,7 @@ fn mount(easel: &mut Easel, mixer: &VideoMixer, scene: &[StageTile], clock: Room
     easel.begin_scene();
     let mut placed: Vec<Placed> = Vec::with_capacity(scene.len());
     for tile in scene {
-        let live = tile.picture.latest(now, FREEZE_AFTER).is_some();
+        let live = tile.picture.latest(now).is_some();
         let (width, height) = (tile.tile.width, tile.tile.height);
         placed.push(Placed {
             tile: tile.tile,

@@ -273,9 +273,9 @@ impl Transport {
         self.shared.heard.settle();
     }
 
-    /// Whether an RTP stream ever came from the peer.
-    pub fn sends(&self) -> bool {
-        self.shared.inbound.load(Ordering::Relaxed) > 0
+    /// Running time when the peer last reported (RTCP).
+    pub fn reported(&self) -> Option<Duration> {
+        self.shared.heard.reported()
     }
 
     /// Running time when something was last heard of the peer.

@@ -20,9 +20,6 @@ use crate::config;
 use crate::id::RoomId;
 use crate::layout::Tile;
 
-/// After this long without a new picture a tile shows its slate.
-pub const FREEZE_AFTER: Duration = Duration::from_secs(3);
-
 /// A mixer that failed goes on after this long, so that one that always fails costs little.
 const FAILURE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -318,7 +315,7 @@ impl Drop for Canvas {
 
 fn draw(canvas: &mut gst_video::VideoFrameRef<&mut gst::BufferRef>, placed: &Placed, now: Duration) {
     let tile = placed.tile;
-    let live = placed.picture.as_ref().and_then(|slot| Some((slot, slot.look(now, FREEZE_AFTER)?)));
+    let live = placed.picture.as_ref().and_then(|slot| Some((slot, slot.look(now)?)));
     let picture = match live {
         Some((slot, frame)) if !fits(&frame, tile) => {
             // A picture of the layout before this one: at its decoder's next frame it has the right size.

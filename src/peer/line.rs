@@ -1,7 +1,15 @@
 //! What is known of a peer's line by what comes over it and by time: is it up, is it silent, what does it carry.
 //!
+//! Silence says nothing by itself. A peer that is muted and has no camera sends nothing but reports, and those come when
+//! they like: libwebrtc makes them each second where there are pictures, and each 2.5 to 7.5 s where there is only sound;
+//! RFC 3550 (section 6.2) says 5 s, half of it to one and a half. (The consent checks of ICE, RFC 7675, stay inside
+//! libnice, which tells nobody of them.) So what is expected of a peer depends on what it does now: whoever sent media up
+//! to the moment at which it fell silent, and reports, should be heard again soon, and is gone if it is not. Whoever had
+//! stopped sending before may have nothing to say.
+//!
 //! Pure; times are running times of the room.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::loss::Loss;
@@ -11,30 +19,62 @@ use crate::ladder::{Ladder, LineReport};
 /// A peer that is not connected by then never will be.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
-/// After this silence a participant's tile is taken off the canvas: it is very likely gone. Peers that send do so all the
-/// time, those that receive pictures report each second.
+/// After this silence the tile of somebody who was sending is taken off the canvas at the earliest…
 const SILENT_AFTER: Duration = Duration::from_millis(3_500);
+/// …where its reports do not come more seldom. The pauses between them are random, and this many times the longest seen
+/// is not too short.
+const LONGEST_PAUSES: u32 = 2;
+/// Of so many pauses the longest counts; with fewer than these nothing is known, and silence means nothing before its end.
+const PAUSES: usize = 8;
+const PAUSES_TO_KNOW: usize = 3;
 
-/// The same for who never sent anything: libwebrtc reports on sound alone each 2.5 to 7.5 s.
-const SILENT_LISTENER_AFTER: Duration = Duration::from_secs(8);
+/// Media that came last so long before the last sign of life had stopped before.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// After this silence the peer is closed. (RFC 7675 gives consent 30 s; a browser that comes back joins anew.)
 const VANISHED_AFTER: Duration = Duration::from_secs(12);
-
-/// Without a picture for this long the video counts as paused.
-const PAUSED_AFTER: Duration = Duration::from_secs(3);
 
 /// What is seen of a peer at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sight {
     pub(super) now: Duration,
-    /// Whether it ever sent media.
-    pub(super) sends: bool,
     /// When something was last heard of it.
     pub(super) heard: Duration,
-    /// When its last picture came.
-    pub(super) pictured: Option<Duration>,
+    /// When media last came from it.
+    pub(super) sent: Option<Duration>,
+    /// When it last reported (RTCP).
+    pub(super) reported: Option<Duration>,
+    /// Whether it has a picture to show.
+    pub(super) live: bool,
     pub(super) report: Option<LineReport>,
+}
+
+/// How often a peer reports.
+#[derive(Debug, Default)]
+struct Reports {
+    last: Option<Duration>,
+    pauses: VecDeque<Duration>,
+}
+
+impl Reports {
+    /// The last report came at this time, which may be known already.
+    fn note(&mut self, reported: Option<Duration>) {
+        let Some(reported) = reported.filter(|reported| self.last != Some(*reported)) else { return };
+        if let Some(last) = self.last.replace(reported) {
+            self.pauses.push_back(reported.saturating_sub(last));
+            if self.pauses.len() > PAUSES {
+                self.pauses.pop_front();
+            }
+        }
+    }
+
+    /// How long the silence of a peer with such reports means nothing.
+    fn patience(&self) -> Duration {
+        match self.pauses.iter().max() {
+            Some(longest) if self.pauses.len() >= PAUSES_TO_KNOW => SILENT_AFTER.max(*longest * LONGEST_PAUSES),
+            _ => VANISHED_AFTER,
+        }
+    }
 }
 
 /// What follows from it.
@@ -53,6 +93,7 @@ pub(super) struct Line {
     began: Option<Duration>,
     heard: bool,
     live: bool,
+    reports: Reports,
     ladder: Ladder,
     loss: Loss,
 }
@@ -61,7 +102,8 @@ impl Line {
     /// On rung `best` of `rungs`, the best that the peer may get.
     pub(super) fn new(rungs: usize, best: usize) -> Self {
         let (ladder, loss) = (Ladder::new(rungs, best), Loss::default());
-        Self { connected: false, began: None, heard: true, live: false, ladder, loss }
+        let reports = Reports::default();
+        Self { connected: false, began: None, heard: true, live: false, reports, ladder, loss }
     }
 
     pub(super) fn set_connected(&mut self) {
@@ -83,15 +125,16 @@ impl Line {
             return vec![Finding::Gone(CloseReason::Vanished)];
         }
         let mut findings = Vec::new();
-        let heard = silence < if sight.sends { SILENT_AFTER } else { SILENT_LISTENER_AFTER };
+        self.reports.note(sight.reported);
+        let was_sending = sight.sent.is_some_and(|sent| sight.heard.saturating_sub(sent) <= TOGETHER);
+        let heard = !was_sending || silence < self.reports.patience();
         if heard != self.heard {
             self.heard = heard;
             findings.push(Finding::Heard(heard));
         }
-        let live = sight.pictured.is_some_and(|at| sight.now.saturating_sub(at) < PAUSED_AFTER);
-        if live != self.live {
-            self.live = live;
-            findings.push(Finding::VideoLive(live));
+        if sight.live != self.live {
+            self.live = sight.live;
+            findings.push(Finding::VideoLive(sight.live));
         }
         if let Some(report) = sight.report {
             if self.ladder.report(sight.now, report) {
@@ -109,14 +152,14 @@ impl Line {
 mod tests {
     use super::*;
 
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// Of a peer that sends and reports all the time, or did until `heard`.
     fn sight(now: u64, heard: u64) -> Sight {
-        Sight {
-            now: Duration::from_millis(now),
-            sends: true,
-            heard: Duration::from_millis(heard),
-            pictured: Some(Duration::from_millis(heard)),
-            report: None,
-        }
+        let last = Some(ms(heard));
+        Sight { now: ms(now), heard: ms(heard), sent: last, reported: last, live: true, report: None }
     }
 
     #[test]
@@ -141,24 +184,60 @@ mod tests {
         assert_eq!(found, [(1, Finding::Lossy(true)), (30, Finding::Lossy(false))]);
     }
 
-    #[test]
-    fn silence_hides_the_tile_before_it_ends_the_peer() {
+    /// What is found of a peer that is looked at twice a second, sends until `muted`, and of which something is heard
+    /// last at `end`; it reports with this pause. Each finding with its time.
+    fn found(pause: u64, muted: u64, end: u64, until: u64) -> Vec<(u64, Finding)> {
         let mut line = Line::new(1, 0);
         line.set_connected();
-        assert_eq!(line.look(sight(1_000, 1_000)), [Finding::VideoLive(true)]);
-        assert_eq!(line.look(sight(4_200, 1_000)), [Finding::VideoLive(false)]);
-        assert_eq!(line.look(sight(4_500, 1_000)), [Finding::Heard(false)]);
-        assert_eq!(line.look(sight(5_000, 4_900)), [Finding::Heard(true), Finding::VideoLive(true)]);
-        assert_eq!(line.look(sight(16_900, 4_900)), [Finding::Gone(CloseReason::Vanished)]);
+        let mut found = Vec::new();
+        for now in (0..until).step_by(500) {
+            let sent = now.min(muted).min(end);
+            let reported = now.min(end) / pause * pause;
+            let (sent, reported, heard) = (Some(ms(sent)), Some(ms(reported)), ms(sent.max(reported)));
+            let findings = line.look(Sight { now: ms(now), heard, sent, reported, live: false, report: None });
+            let gone = findings.iter().any(|finding| matches!(finding, Finding::Gone(_)));
+            found.extend(findings.into_iter().map(|finding| (now, finding)));
+            if gone {
+                break;
+            }
+        }
+        found
+    }
+
+    const NEVER: u64 = 1_000_000;
+
+    #[test]
+    fn who_vanishes_while_it_sends_loses_its_tile_soon() {
+        let gone = |at| (at, Finding::Gone(CloseReason::Vanished));
+        assert_eq!(found(1_000, NEVER, 10_000, 60_000), [(13_500, Finding::Heard(false)), gone(22_000)]);
+        assert_eq!(found(100, NEVER, 10_000, 60_000), [(13_500, Finding::Heard(false)), gone(22_000)]);
+        assert_eq!(found(5_000, NEVER, 30_000, 60_000), [(40_000, Finding::Heard(false)), gone(42_000)]);
+        assert_eq!(found(1_000, NEVER, 1_000, 60_000), [gone(13_000)], "how often it reports is not known yet");
     }
 
     #[test]
-    fn who_only_listens_is_seldom_heard_and_keeps_its_tile() {
+    fn who_is_muted_keeps_its_tile_however_seldom_it_reports() {
+        for pause in [100, 1_000, 2_500, 5_000, 7_500, 10_000, 11_500] {
+            for muted in (0..30_000).step_by(700) {
+                assert_eq!(found(pause, muted, NEVER, 120_000), [], "reports each {pause} ms, muted after {muted} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_heard_again_has_its_tile_again() {
         let mut line = Line::new(1, 0);
         line.set_connected();
-        let listener = |now, heard| Sight { sends: false, pictured: None, ..sight(now, heard) };
-        assert_eq!(line.look(listener(7_500, 0)), []);
-        assert_eq!(line.look(listener(8_000, 0)), [Finding::Heard(false)]);
-        assert_eq!(line.look(listener(12_000, 0)), [Finding::Gone(CloseReason::Vanished)]);
+        for now in (0..5_000).step_by(500) {
+            line.look(Sight { live: false, ..sight(now, now) });
+        }
+        assert_eq!(line.look(sight(5_000, 5_000)), [Finding::VideoLive(true)]);
+        assert_eq!(line.look(sight(8_400, 5_000)), []);
+        assert_eq!(
+            line.look(Sight { live: false, ..sight(8_500, 5_000) }),
+            [Finding::Heard(false), Finding::VideoLive(false)]
+        );
+        assert_eq!(line.look(sight(9_000, 8_900)), [Finding::Heard(true), Finding::VideoLive(true)]);
+        assert_eq!(line.look(sight(20_900, 8_900)), [Finding::Gone(CloseReason::Vanished)]);
     }
 }

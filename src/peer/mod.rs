@@ -6,19 +6,20 @@
 mod happening;
 mod line;
 mod loss;
+mod merge;
+pub mod newest;
+mod still;
 mod task;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::control::{CloseReason, Event, RefusedPicture};
 use crate::media::{Connection, ConnectionError, ConnectionEvent, PictureSlot, Plan, RenditionKey, VideoSender};
 use happening::Happening;
-
-/// Messages that may wait for a peer, and events that may wait for its client. A client that lets so many wait is gone.
-const MAILBOX: usize = 256;
 
 /// How long the making of a connection may take.
 const START_DEADLINE: Duration = Duration::from_secs(8);
@@ -56,9 +57,11 @@ pub enum PeerNotice {
 enum PeerCommand {
     Candidates(Vec<String>),
     Tile { width: u32, height: u32 },
-    Tell(Event),
     Close(CloseReason),
 }
+
+/// What a peer's client is told: of candidates all, of what changes the newest, the end last.
+pub type Events = newest::Receiver<Event>;
 
 /// Why a peer could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +78,26 @@ pub enum OpenError {
 #[must_use = "the peer leaves when its handle is dropped"]
 #[derive(Debug)]
 pub struct Peer {
-    mailbox: mpsc::Sender<PeerCommand>,
+    orders: newest::Sender<PeerCommand>,
+    client: newest::Sender<Event>,
     picture: Arc<PictureSlot>,
     video: Option<Arc<VideoSender>>,
+    task: JoinHandle<()>,
+    pulse: Arc<Pulse>,
+}
+
+/// When a peer's task last did its round, in running time.
+#[derive(Debug, Default)]
+struct Pulse(AtomicU64);
+
+impl Pulse {
+    fn beat(&self, now: Duration) {
+        self.0.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// A peer that was opened, with what its client is owed.
@@ -85,7 +105,7 @@ pub struct Peer {
 pub struct Opened {
     pub peer: Peer,
     pub answer: String,
-    pub events: mpsc::Receiver<Event>,
+    pub events: Events,
 }
 
 /// How to open a peer.
@@ -113,11 +133,11 @@ impl Peer {
             + Send
             + 'static,
     {
-        let (happened, happening) = mpsc::channel(MAILBOX * 4);
+        let (happened, happening) = newest::channel();
         let (peer, clock) = (opening.plan.peer, opening.plan.clock);
         let report = Box::new(move |event| {
-            // Full means that the peer's task is stuck; it will be closed for silence.
-            let _ = happened.try_send(event);
+            // Nobody hears it where the peer's task is over.
+            happened.send(event);
         });
         let (plan, span) = (opening.plan, tracing::Span::current());
         let made = tokio::task::spawn_blocking(move || span.in_scope(|| make(plan, report)));
@@ -131,40 +151,60 @@ impl Peer {
             let candidates = happening.candidates(tokio::time::Instant::now() + GATHERING_DEADLINE).await;
             connection.answer(Some(&candidates))?
         };
-        let (mailbox, commands) = mpsc::channel(MAILBOX);
-        let (client, events) = mpsc::channel(MAILBOX);
-        let handle = Self { mailbox, picture: connection.picture(), video: connection.video_sender() };
+        let ((orders, ordered), (client, events)) = (newest::channel(), newest::channel());
+        let (picture, video, pulse) = (connection.picture(), connection.video_sender(), Arc::<Pulse>::default());
+        pulse.beat(clock.now());
         let task = task::PeerTask {
             peer,
             clock,
             connection,
             line: line::Line::new(opening.rungs, opening.best_rung),
+            stillness: still::Stillness::new(),
             trickle: opening.trickle,
-            client,
+            client: client.clone(),
+            pulse: pulse.clone(),
+            ended: CloseReason::MediaError,
             notices: opening.notices,
         };
-        tokio::spawn(tracing::Instrument::in_current_span(task.run(commands, happening)));
-        Ok(Opened { peer: handle, answer, events })
+        let task = tokio::spawn(tracing::Instrument::in_current_span(task.run(ordered, happening)));
+        Ok(Opened { peer: Self { orders, client, picture, video, task, pulse }, answer, events })
     }
 
     /// Candidates of the client's own.
     pub fn add_candidates(&self, candidates: Vec<String>) {
-        self.post(PeerCommand::Candidates(candidates));
+        self.orders.send(PeerCommand::Candidates(candidates));
     }
 
     /// The size of its tile.
     pub fn set_tile(&self, width: u32, height: u32) {
-        self.post(PeerCommand::Tile { width, height });
+        self.orders.send(PeerCommand::Tile { width, height });
     }
 
     /// Tells its client.
     pub fn tell(&self, event: Event) {
-        self.post(PeerCommand::Tell(event));
+        self.client.send(event);
     }
 
-    /// Ends it.
+    /// Ends it, soon.
     pub fn close(&self, reason: CloseReason) {
-        self.post(PeerCommand::Close(reason));
+        self.orders.send(PeerCommand::Close(reason));
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub fn abort(&self, reason: CloseReason) {
+        self.client.send(Event::Closed { reason });
+        self.task.abort();
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) {
+        // A panic is an end, too.
+        let _ = (&mut self.task).await;
+    }
+
+    /// When it last showed that it is not stuck, in running time.
+    pub fn last_pulse(&self) -> Duration {
+        self.pulse.last()
     }
 
     /// Where its pictures are.
@@ -176,11 +216,18 @@ impl Peer {
     pub fn video(&self) -> Option<&Arc<VideoSender>> {
         self.video.as_ref()
     }
+}
 
-    fn post(&self, command: PeerCommand) {
-        // A mailbox that is full belongs to a task that hangs or is gone; its room hears of that by its silence.
-        if self.mailbox.try_send(command).is_err() {
-            tracing::debug!("a peer did not take a message");
-        }
+#[cfg(test)]
+impl Peer {
+    /// A peer whose task takes nothing and ends by nothing, and what its client is told. `held` goes with the task.
+    pub(crate) fn hanging(held: impl Send + 'static) -> (Self, Events) {
+        let ((orders, ordered), (client, events)) = (newest::channel(), newest::channel());
+        let task = tokio::spawn(async move {
+            let _held = (held, ordered);
+            std::future::pending::<()>().await;
+        });
+        let (picture, pulse) = (Arc::default(), Arc::default());
+        (Self { orders, client, picture, video: None, task, pulse }, events)
     }
 }

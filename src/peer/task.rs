@@ -7,7 +7,9 @@ use tokio::sync::mpsc;
 
 use super::happening::Happening;
 use super::line::{Finding, Line, Sight};
-use super::{PeerCommand, PeerNotice};
+use super::newest;
+use super::still::{self, Step, Stillness};
+use super::{PeerCommand, PeerNotice, Pulse};
 use crate::control::{Candidate, CloseReason, Event};
 use crate::id::PeerId;
 use crate::media::{Connection, ConnectionEvent, RoomClock};
@@ -23,15 +25,20 @@ const LATELY: Duration = Duration::from_secs(60);
 const DECODER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Candidates that a client may send over the whole time; more is a flood.
-const MAX_CANDIDATES: usize = 128;
+pub(super) const MAX_CANDIDATES: usize = 128;
 
-pub(super) struct PeerTask<N> {
+/// The task's own. Where it is dropped before its end (a panic, which is a bug, or for it hangs), the room hears that, too.
+pub(super) struct PeerTask<N: Fn(PeerNotice)> {
     pub(super) peer: PeerId,
     pub(super) clock: RoomClock,
     pub(super) connection: Arc<Connection>,
     pub(super) line: Line,
+    pub(super) stillness: Stillness,
     pub(super) trickle: bool,
-    pub(super) client: mpsc::Sender<Event>,
+    pub(super) client: newest::Sender<Event>,
+    pub(super) pulse: Arc<Pulse>,
+    /// Why it is over, if it is now.
+    pub(super) ended: CloseReason,
     pub(super) notices: N,
 }
 
@@ -42,15 +49,15 @@ enum Done {
 }
 
 impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<PeerCommand>, mut happening: Happening) {
+    pub(super) async fn run(mut self, mut orders: newest::Receiver<PeerCommand>, mut happening: Happening) {
         let (finished, mut finishing) = mpsc::channel(16);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut candidates, mut worn_out) = (0, Recent::new(LATELY));
-        let reason = loop {
+        self.ended = loop {
+            // None goes first: whatever floods one of them must not keep the others waiting.
             let ended = tokio::select! {
-                biased;
-                command = commands.recv() => match command {
+                command = orders.recv() => match command {
                     Some(PeerCommand::Candidates(list)) => {
                         candidates += list.len();
                         self.take_candidates(list, candidates);
@@ -60,16 +67,16 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                         self.connection.set_tile(width, height);
                         self.tell(Event::Tile { width, height, fit: self.connection.fit() })
                     }
-                    Some(PeerCommand::Tell(event)) => self.tell(event),
                     Some(PeerCommand::Close(reason)) => Some(reason),
                     None => Some(CloseReason::Left),
                 },
                 Some(done) = finishing.recv() => match done {
                     Done::Verified(true) => {
                         self.line.set_connected();
-                        (self.notices)(PeerNotice::Connected);
                         tracing::info!("connected");
-                        self.tell(Event::Connected)
+                        let gone = self.tell(Event::Connected);
+                        (self.notices)(PeerNotice::Connected);
+                        gone
                     }
                     Done::Verified(false) => Some(CloseReason::WrongFingerprint),
                     Done::DecoderRestarted => None,
@@ -81,15 +88,12 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 break reason;
             }
         };
-        tracing::info!(?reason, dropped = self.connection.dropped(), "peer ends");
-        // The client may be gone already.
-        let _ = self.client.try_send(Event::Closed { reason });
-        (self.notices)(PeerNotice::Gone(reason));
+        tracing::info!(reason = ?self.ended, dropped = self.connection.dropped(), "peer ends");
     }
 
-    /// Tells the client; one that takes nothing any more is gone.
+    /// Tells the client; where nobody takes it, the client is gone.
     fn tell(&self, event: Event) -> Option<CloseReason> {
-        self.client.try_send(event).err().map(|_| CloseReason::Left)
+        (!self.client.send(event)).then_some(CloseReason::Left)
     }
 
     fn take_candidates(&self, list: Vec<String>, so_far: usize) {
@@ -162,8 +166,7 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
                 None
             }
             ConnectionEvent::DecoderWantsKeyframe => {
-                let connection = self.connection.clone();
-                tokio::task::spawn_blocking(move || connection.request_keyframe());
+                self.request_keyframe();
                 None
             }
         }
@@ -190,11 +193,18 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
     }
 
     fn look(&mut self) -> Option<CloseReason> {
+        let now = self.clock.now();
+        self.pulse.beat(now);
+        if self.client.is_closed() {
+            return Some(CloseReason::Left);
+        }
+        self.mind_stillness(now);
         let sight = Sight {
-            now: self.clock.now(),
-            sends: self.connection.sends(),
+            now,
             heard: self.connection.heard(),
-            pictured: self.connection.picture().last().filter(|_| !self.connection.picture_has_ended()),
+            sent: self.connection.sent(),
+            reported: self.connection.reported(),
+            live: self.connection.picture().is_live(),
             report: self.connection.line_report(),
         };
         for finding in self.line.look(sight) {
@@ -210,8 +220,36 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
     }
 }
 
-impl<N> Drop for PeerTask<N> {
+impl<N: Fn(PeerNotice)> PeerTask<N> {
+    /// Finds out whether a picture that came no more is over.
+    fn mind_stillness(&mut self, now: Duration) {
+        let picture = self.connection.picture();
+        if self.connection.picture_has_ended() {
+            picture.stop();
+        }
+        let answers = self.connection.answers_keyframe_requests();
+        let sight = still::Sight { now, last: picture.last(), arrivals: picture.arrivals(), answers };
+        match self.stillness.look(sight) {
+            Step::Nothing => {}
+            Step::Ask => self.request_keyframe(),
+            Step::Stop => {
+                tracing::debug!("the picture has stopped");
+                picture.stop();
+            }
+        }
+    }
+
+    fn request_keyframe(&self) {
+        let connection = self.connection.clone();
+        tokio::task::spawn_blocking(move || connection.request_keyframe());
+    }
+}
+
+impl<N: Fn(PeerNotice)> Drop for PeerTask<N> {
     fn drop(&mut self) {
+        // Nobody takes it where the client left first, or where the room told it so already.
+        self.client.send(Event::Closed { reason: self.ended });
+        (self.notices)(PeerNotice::Gone(self.ended));
         tracing::debug!(peer = %self.peer, "peer task ended");
     }
 }
@@ -221,7 +259,7 @@ fn off_task(finished: &mpsc::Sender<Done>, work: impl FnOnce() -> Done + Send + 
     let (finished, span) = (finished.clone(), tracing::Span::current());
     tokio::task::spawn_blocking(move || {
         let done = span.in_scope(work);
-        // The task may have ended meanwhile.
-        let _ = finished.try_send(done);
+        // Waits for its turn, for as long as there is a task.
+        let _ = finished.blocking_send(done);
     });
 }

@@ -16,20 +16,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::budget::{Amount, Permit};
 use crate::config::Config;
-use crate::control::{Command, Event, Intent, Join, Refusal, Reply, RoomView, Wanted};
+use crate::control::{Command, Intent, Join, Refusal, Reply, RoomView, Wanted};
 use crate::id::{PeerId, RoomId};
 use crate::media::sdp::Offer;
 use crate::media::{Certificate, CertificateError, Graph, TemplateError, Templates, cost};
 use crate::network::Network;
+pub use crate::peer::Events;
 use crate::process::Capacity;
 use admission::Admission;
 use joining::Awaited;
 use reception::Newcomer;
-use task::{Mail, RoomHandle, RoomStopped};
+use task::{News, RoomHandle, RoomStopped};
 
 /// How long a room may take for one command. A room that takes longer hangs.
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -64,8 +65,8 @@ pub struct Joined {
     pub peer: PeerId,
     /// SDP.
     pub answer: String,
-    /// What the peer's client is told, [`Event::Closed`] last.
-    pub events: mpsc::Receiver<Event>,
+    /// What the peer's client is told, [`Event::Closed`](crate::control::Event::Closed) last.
+    pub events: Events,
 }
 
 /// All rooms of the process. A cheap handle.
@@ -122,7 +123,7 @@ impl Rooms {
         let peer = PeerId::from_bits(rand::random());
         let (expected, makes_way) = admission.expect(peer, &join.room, join.from)?;
         if let Some(first) = makes_way {
-            self.give_up(&first);
+            self.give_up(&first).await;
         }
         let permit = Arc::new(self.afford(cost::of_peer(&offer, &config.ice), join.from).await?);
         let newcomer = Newcomer { peer, permit, expected: Arc::new(expected) };
@@ -152,7 +153,7 @@ impl Rooms {
         };
         let Ok(_waiting) = self.shared.waiting.try_acquire() else { return Err(refusal) };
         let Some(first) = admission.makes_way(from, |_| true) else { return Err(refusal) };
-        self.give_up(&first);
+        self.give_up(&first).await;
         let mut looks = tokio::time::interval(WAY_LOOK);
         let deadline = tokio::time::Instant::now() + WAY_DEADLINE;
         while looks.tick().await < deadline {
@@ -174,10 +175,10 @@ impl Rooms {
     }
 
     /// Somebody who was awaited makes way.
-    fn give_up(&self, awaited: &Awaited) {
+    async fn give_up(&self, awaited: &Awaited) {
         let room = self.registry().rooms.get(&awaited.room).cloned();
         if let Some(room) = room {
-            room.post(Mail::GiveUp(awaited.peer));
+            room.give_up(awaited.peer).await;
         }
     }
 
@@ -200,6 +201,7 @@ impl Rooms {
             | Command::Leave { room, .. }
             | Command::Remove { room, .. }
             | Command::Mute { room, .. }
+            | Command::Camera { room, .. }
             | Command::Watch { room, .. }
             | Command::Room { room }
             | Command::Snapshot { room } => room.clone(),
@@ -227,10 +229,11 @@ impl Rooms {
         }
     }
 
-    /// All rooms that answer in time.
+    /// All rooms that answer in time. A room is there once its first peer is connected; before, it is but asked for.
     async fn views(&self) -> Vec<RoomView> {
         let mut rooms: Vec<(RoomId, RoomHandle)> =
             self.registry().rooms.iter().map(|(id, room)| (id.clone(), room.clone())).collect();
+        rooms.retain(|(_, room)| room.is_established());
         rooms.sort_by(|(one, _), (other, _)| one.cmp(other));
         let view = |(id, room): (RoomId, RoomHandle)| async move {
             match self.ask(&id, &room, Command::Room { room: id.clone() }, VIEW_DEADLINE).await {
@@ -288,11 +291,11 @@ impl Rooms {
         let Shared { config, templates, admission, .. } = &*self.shared;
         let limit = config.limits.rooms;
         if registry.rooms.len() >= limit {
-            let only_wished = |id: &RoomId| registry.rooms.get(id).is_some_and(|room| !room.was_entered());
+            let only_wished = |id: &RoomId| registry.rooms.get(id).is_some_and(|room| !room.is_established());
             let first = admission.makes_way(join.from, |one| only_wished(&one.room));
             let first = first.ok_or_else(|| Refusal::Full { detail: format!("there are {limit} rooms already") })?;
             if let Some(room) = registry.rooms.remove(&first.room) {
-                room.post(Mail::Abandon);
+                room.tell(News::Abandon);
             }
         }
         let room = RoomHandle::open(join.room.clone(), config.clone(), templates.clone(), permit)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::admission::Expected;
 use super::joining::Awaited;
 use super::state::{Member, NotAdmitted};
-use super::task::{Mail, RoomHandle, RoomStopped};
+use super::task::{News, RoomHandle, RoomStopped};
 use super::{Joined, Shared};
 use crate::budget::Permit;
 use crate::config::Config;
@@ -77,22 +77,21 @@ pub(super) async fn receive(
     member.rung = best_rung(&offer, &house.config);
     let (codecs, best_rung) = (codecs(&offer, member.single_nal), member.rung);
 
+    // If this future is dropped on the way (the client hung up), the place is given back.
+    let mut reserved = Reserved { room: room.clone(), peer, kept: false };
     let place = match room.admit(peer, member.clone(), codecs.clone()).await? {
         Ok(place) => place,
         Err(why) => {
             // Who is never going to come must not keep a place from who is here.
             let in_this = |one: &Awaited| one.room == join.room && one.peer != peer;
             let Some(first) = house.admission.makes_way(join.from, in_this) else { return Err(refused(why)) };
-            room.post(Mail::GiveUp(first.peer));
+            room.give_up(first.peer).await;
             room.admit(peer, member, codecs).await?.map_err(refused)?
         }
     };
     let span = tracing::info_span!("peer", room = %join.room, participant = %peer, display_name = %join.name);
-    // If this future is dropped on the way (the client hung up), the place is given back.
-    let mut reserved = Reserved { room: room.clone(), peer, kept: false };
-
     narrow(&mut offer, place.codec).map_err(|error| NotReceived::Refused(error.into()))?;
-    let mail = room.clone();
+    let heard = room.clone();
     let opening = Opening {
         plan: Plan {
             peer,
@@ -110,9 +109,8 @@ pub(super) async fn receive(
         notices: move |notice| {
             if notice == PeerNotice::Connected {
                 expected.came();
-                mail.note_entered();
             }
-            mail.post(Mail::Notice(peer, notice));
+            heard.tell(News::Peer(peer, notice));
         },
     };
     let make = move |plan, events| Connection::start(plan, &place.audio, events);
@@ -179,7 +177,7 @@ struct Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         if !self.kept {
-            self.room.post(Mail::Notice(self.peer, PeerNotice::Gone(CloseReason::NotConnected)));
+            self.room.tell(News::Peer(self.peer, PeerNotice::Gone(CloseReason::NotConnected)));
         }
     }
 }

@@ -3,18 +3,28 @@
 //! Every input changes the members; then [`RoomState::settle`] compares what should be (the scene, who watches what,
 //! which encoders run, what everybody knows) with what was last put into effect, and gives the difference as effects.
 
+mod views;
+mod watching;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::bucket::TokenBucket;
 use crate::config::Config;
-use crate::control::{
-    CloseReason, Codec, Event, Intent, ParticipantView, PictureView, RefusedPicture, TileView, TrackState, ViewerView,
-    Wanted,
-};
+use crate::control::{CloseReason, Codec, Event, Intent, ParticipantView, RefusedPicture, Wanted};
 use crate::id::PeerId;
 use crate::layout::{self, Tile};
 use crate::media::RenditionKey;
 use crate::peer::PeerNotice;
+use views::rendition_of;
+
+/// What everybody is told of the others comes at once after a quiet moment, and no more often than this.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// How often a member may change what it watches, in changes a second and at once: each costs everybody who watches the
+/// same a keyframe.
+const SWITCH_RATE: f64 = 0.5;
+const SWITCH_BURST: f64 = 3.0;
 
 /// Who is in the room.
 #[derive(Clone, Debug)]
@@ -41,7 +51,10 @@ pub(super) struct Member {
     pub(super) video_live: bool,
     pub(super) picture: Option<(u32, u32)>,
     pub(super) refused: Option<RefusedPicture>,
-    /// What it really gets: of its wish only once a keyframe of that has come.
+    /// What it is to get: its wish, as often as that may change.
+    given: Option<RenditionKey>,
+    switches: TokenBucket,
+    /// What it really gets: of that only once a keyframe of it has come.
     pub(super) current: Option<RenditionKey>,
 }
 
@@ -65,6 +78,8 @@ impl Member {
             audio_live: false,
             video_live: false,
             picture: None,
+            given: None,
+            switches: TokenBucket::new(SWITCH_RATE, SWITCH_BURST, Duration::ZERO),
             refused: None,
             current: None,
         }
@@ -94,14 +109,17 @@ pub(super) enum Input {
     VoiceLive(PeerId, bool),
     /// An encoder failed, and may now be started again.
     RenditionFailed(RenditionKey),
-    /// Time passed: running time.
-    Tick(Duration),
+    /// Time passed.
+    Tick,
 }
 
 /// What must be done, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     StartRendition(RenditionKey),
+    /// Nobody needs it at present: it makes no frames until it is woken.
+    RestRendition(RenditionKey),
+    WakeRendition(RenditionKey),
     StopRendition(RenditionKey),
     /// From now on this peer gets this; nothing means no video.
     Subscribe(PeerId, Option<RenditionKey>),
@@ -131,12 +149,16 @@ pub(super) enum NotAdmitted {
 struct InEffect {
     scene: Vec<(PeerId, Tile, String, bool)>,
     running: BTreeSet<RenditionKey>,
+    /// Those of them that nobody needs, and since when.
+    resting: BTreeMap<RenditionKey, Duration>,
     subscribed: BTreeMap<PeerId, Option<RenditionKey>>,
     participants: Vec<ParticipantView>,
     viewers: usize,
     told: BTreeSet<PeerId>,
     speaking: Vec<PeerId>,
     renditions_told: BTreeMap<PeerId, (String, bool)>,
+    /// When everybody was last told of a change.
+    told_at: Option<Duration>,
     protected: bool,
 }
 
@@ -153,6 +175,8 @@ pub(super) struct RoomState {
     speaking: Vec<PeerId>,
     alone_since: Option<Duration>,
     effected: InEffect,
+    /// When something is to be done that has to wait.
+    due: Option<Duration>,
     ended: bool,
 }
 
@@ -168,6 +192,7 @@ impl RoomState {
             speaking: Vec::new(),
             alone_since: None,
             effected: InEffect::default(),
+            due: None,
             ended: false,
         }
     }
@@ -191,7 +216,7 @@ impl RoomState {
     /// watched first. What somebody only sends does not count.
     pub(super) fn choose_codec(&self, offered: &[Codec]) -> Option<Codec> {
         let watched = |codec: &Codec| {
-            let watching = self.members.iter().filter_map(|(_, member)| self.desired(member));
+            let watching = self.members.iter().filter_map(|(_, member)| self.wish(member));
             let coming = self.members.iter().filter(|(_, member)| !member.connected && member.receives_video);
             let coming = coming.filter(|(_, member)| member.codec == Some(*codec));
             (watching.filter(|key| key.codec == *codec).count(), coming.count())
@@ -210,18 +235,23 @@ impl RoomState {
     }
 
     /// The peer's handle is there: whatever was decided for it before is decided again.
-    pub(super) fn entered(&mut self, peer: PeerId) -> Vec<Effect> {
+    pub(super) fn entered(&mut self, now: Duration, peer: PeerId) -> Vec<Effect> {
         self.effected.subscribed.remove(&peer);
         self.effected.scene.retain(|(id, ..)| *id != peer);
         self.effected.told.remove(&peer);
         self.effected.renditions_told.remove(&peer);
         let mut effects = Vec::new();
-        self.settle(&mut effects);
+        self.settle(now, &mut effects);
         effects
     }
 
-    /// Takes what happened, answers what must be done.
-    pub(super) fn decide(&mut self, input: Input) -> Vec<Effect> {
+    /// When [`Input::Tick`] is due at the latest; nothing while nothing has to wait.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Takes what happened by `now`, in running time; answers what must be done.
+    pub(super) fn decide(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
             Input::Peer(peer, PeerNotice::Gone(_)) => {
@@ -246,7 +276,10 @@ impl RoomState {
                     member.wanted = wanted;
                 }
             }
-            Input::Speaking(speaking) => self.speaking = speaking,
+            Input::Speaking(mut speaking) => {
+                speaking.retain(|peer| self.member(*peer).is_some());
+                self.speaking = speaking;
+            }
             Input::VoiceLive(peer, live) => {
                 if let Some(member) = self.member_mut(peer) {
                     member.audio_live = live;
@@ -256,19 +289,19 @@ impl RoomState {
                 // As if it had never run: settling starts it anew for whoever watches it.
                 if self.effected.running.remove(&key) {
                     effects.push(Effect::StopRendition(key.clone()));
+                    self.effected.resting.remove(&key);
                     self.effected.subscribed.retain(|_, subscribed| subscribed.as_ref() != Some(&key));
                     // Who is to get it still gets it, once there is something to get.
-                    let desired: Vec<_> = self.members.iter().map(|(_, member)| self.desired(member)).collect();
-                    for ((_, member), desired) in self.members.iter_mut().zip(desired) {
-                        if member.current.as_ref() == Some(&key) && desired.as_ref() != Some(&key) {
+                    for (_, member) in &mut self.members {
+                        if member.current.as_ref() == Some(&key) && member.given.as_ref() != Some(&key) {
                             member.current = None;
                         }
                     }
                 }
             }
-            Input::Tick(now) => self.mind_the_end(now, &mut effects),
+            Input::Tick => self.mind_the_end(now, &mut effects),
         }
-        self.settle(&mut effects);
+        self.settle(now, &mut effects);
         effects
     }
 
@@ -280,75 +313,44 @@ impl RoomState {
         }
         let since = *self.alone_since.get_or_insert(now);
         if now.saturating_sub(since) >= self.linger {
-            effects.extend(self.members.iter().map(|(peer, _)| Effect::Close(*peer, CloseReason::RoomEnded)));
+            // It is over with that, whatever becomes of them.
+            effects.extend(self.members.drain(..).map(|(peer, _)| Effect::Close(peer, CloseReason::RoomEnded)));
         }
     }
 
-    /// What a member should get.
-    fn desired(&self, member: &Member) -> Option<RenditionKey> {
-        let codec = member.codec.filter(|_| member.connected && member.receives_video)?;
-        let name = match &member.wanted {
-            Wanted::Audio => return None,
-            Wanted::Named(name) => name,
-            Wanted::Auto => self.renditions.get(member.rung?.min(self.renditions.len().saturating_sub(1)))?,
-        };
-        Some(RenditionKey { codec, name: name.clone(), single_nal: member.single_nal && codec == Codec::H264 })
-    }
-
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.due = None;
         if self.members.is_empty() && !self.ended {
             self.ended = true;
             effects.extend(std::mem::take(&mut self.effected.running).into_iter().map(Effect::StopRendition));
+            self.effected.resting.clear();
             effects.push(Effect::End);
             return;
         }
-        self.settle_renditions(effects);
-        self.settle_scene(effects);
+        self.grant_wishes(now);
+        self.settle_renditions(now, effects);
+        let at_once = self.effected.told_at.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY);
+        let effects_before = effects.len();
+        let waits = !self.settle_scene(at_once, effects);
         let lossy = self.members.iter().any(|(_, member)| member.connected && member.lossy);
         if std::mem::replace(&mut self.effected.protected, lossy) != lossy {
             effects.push(Effect::ProtectVoices(lossy));
         }
-        self.tell_all(effects);
+        let waits = !self.tell_all(at_once, effects) || waits;
+        if at_once && effects.len() > effects_before {
+            self.effected.told_at = Some(now);
+        }
+        if waits && let Some(told) = self.effected.told_at {
+            self.wait_until(told + TELL_EVERY);
+        }
     }
 
-    fn settle_renditions(&mut self, effects: &mut Vec<Effect>) {
-        let desired: BTreeMap<PeerId, Option<RenditionKey>> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.connected)
-            .map(|(peer, member)| (*peer, self.desired(member)))
-            .collect();
-        // What is still sent until the keyframe of something else comes keeps its encoder, too.
-        let current = self.members.iter().filter(|(peer, _)| desired.get(peer).is_some_and(Option::is_some));
-        let current = current.filter_map(|(_, member)| member.current.clone());
-        let needed: BTreeSet<RenditionKey> = desired.values().flatten().cloned().chain(current).collect();
-
-        effects.extend(needed.difference(&self.effected.running).cloned().map(Effect::StartRendition));
-        for (peer, wish) in &desired {
-            if self.effected.subscribed.get(peer) != Some(wish) {
-                effects.push(Effect::Subscribe(*peer, wish.clone()));
-            }
-        }
-        for (peer, member) in &mut self.members {
-            let wish = desired.get(peer).cloned().flatten();
-            let before = self.effected.subscribed.get(peer).cloned().flatten();
-            // A wish that was given up before its keyframe came, and what was sent until the new one's did.
-            for old in [before, member.current.clone()].into_iter().flatten() {
-                let sent_meanwhile = wish.is_some() && member.current.as_ref() == Some(&old);
-                if wish.as_ref() != Some(&old) && !sent_meanwhile {
-                    effects.push(Effect::Unsubscribe(*peer, old));
-                }
-            }
-            if wish.is_none() {
-                member.current = None;
-            }
-        }
-        effects.extend(self.effected.running.difference(&needed).cloned().map(Effect::StopRendition));
-        self.effected.subscribed = desired;
-        self.effected.running = needed;
+    fn wait_until(&mut self, time: Duration) {
+        self.due = Some(self.due.map_or(time, |due| due.min(time)));
     }
 
-    fn settle_scene(&mut self, effects: &mut Vec<Effect>) {
+    /// Who has a tile, at once; what stands in it, with what everybody is told. False if something of that has to wait.
+    fn settle_scene(&mut self, at_once: bool, effects: &mut Vec<Effect>) -> bool {
         let shown: Vec<_> = self.members.iter().filter(|(_, member)| member.on_canvas()).collect();
         let tiles = layout::grid(self.canvas, shown.len());
         let scene: Vec<_> = shown
@@ -357,19 +359,28 @@ impl RoomState {
             .map(|((peer, member), tile)| (*peer, tile, member.name.clone(), member.muted))
             .collect();
         if scene == self.effected.scene {
-            return;
+            return true;
         }
-        for (peer, tile, ..) in &scene {
-            let before = self.effected.scene.iter().find(|(id, ..)| id == peer).map(|(_, tile, ..)| tile);
+        let places = |scene: &[(PeerId, Tile, String, bool)]| -> Vec<(PeerId, Tile)> {
+            scene.iter().map(|(peer, tile, ..)| (*peer, *tile)).collect()
+        };
+        let (now, before) = (places(&scene), places(&self.effected.scene));
+        if now == before && !at_once {
+            return false;
+        }
+        for (peer, tile) in &now {
+            let before = before.iter().find(|(id, _)| id == peer).map(|(_, tile)| tile);
             if before.is_none_or(|before| (before.width, before.height) != (tile.width, tile.height)) {
                 effects.push(Effect::SetTile(*peer, *tile));
             }
         }
-        effects.push(Effect::Show(scene.iter().map(|(peer, tile, ..)| (*peer, *tile)).collect()));
+        effects.push(Effect::Show(now));
         self.effected.scene = scene;
+        true
     }
 
-    fn tell_all(&mut self, effects: &mut Vec<Effect>) {
+    /// Tells everybody what changed, if that may be `at_once`, and newcomers in any case. False if something has to wait.
+    fn tell_all(&mut self, at_once: bool, effects: &mut Vec<Effect>) -> bool {
         let participants = self.participants();
         // Who speaks has a message of its own: it changes all the time.
         let lasting = |views: &[ParticipantView]| -> Vec<ParticipantView> {
@@ -381,10 +392,10 @@ impl RoomState {
         let spoke = self.speaking != self.effected.speaking;
         for (peer, member) in &self.members {
             let new = self.effected.told.insert(*peer);
-            if changed || new {
+            if (changed && at_once) || new {
                 effects.push(Effect::Tell(*peer, Event::Participants { participants: participants.clone(), viewers }));
             }
-            if spoke || (new && !self.speaking.is_empty()) {
+            if (spoke && at_once) || (new && !self.speaking.is_empty()) {
                 effects.push(Effect::Tell(*peer, Event::Speaking { speaking: self.speaking.clone() }));
             }
             if let Some(told) = rendition_of(member)
@@ -394,52 +405,12 @@ impl RoomState {
                 effects.push(Effect::Tell(*peer, Event::Rendition { name: told.0, auto: told.1 }));
             }
         }
-        self.effected.participants = participants;
-        self.effected.viewers = viewers;
-        self.effected.speaking.clone_from(&self.speaking);
-    }
-
-    /// The participants, as everybody may see them.
-    pub(super) fn participants(&self) -> Vec<ParticipantView> {
-        let tile_of = |peer: PeerId| self.effected.scene.iter().find(|(id, ..)| *id == peer).map(|(_, tile, ..)| *tile);
-        let track = |sent, live| match (sent, live) {
-            (false, _) => TrackState::None,
-            (true, false) => TrackState::Silent,
-            (true, true) => TrackState::Live,
-        };
-        self.members
-            .iter()
-            .filter(|(_, member)| member.participates() && member.connected)
-            .map(|(peer, member)| ParticipantView {
-                id: *peer,
-                name: member.name.clone(),
-                muted: member.muted,
-                speaking: self.speaking.contains(peer),
-                audio: track(member.sends_audio, member.audio_live),
-                video: track(member.sends_video, member.video_live),
-                picture: member.picture.zip(member.codec).map(|((width, height), codec)| PictureView {
-                    codec,
-                    width,
-                    height,
-                }),
-                refused: member.refused.clone(),
-                tile: tile_of(*peer).map(|Tile { x, y, width, height }| TileView { x, y, width, height }),
-                rendition: rendition_of(member).map(|(name, _)| name),
-            })
-            .collect()
-    }
-
-    /// The viewers.
-    pub(super) fn viewers(&self) -> Vec<ViewerView> {
-        self.members
-            .iter()
-            .filter(|(_, member)| !member.participates() && member.connected)
-            .map(|(peer, member)| ViewerView {
-                id: *peer,
-                name: member.name.clone(),
-                rendition: rendition_of(member).map(|(name, _)| name).unwrap_or_default(),
-            })
-            .collect()
+        if at_once {
+            self.effected.participants = participants;
+            self.effected.viewers = viewers;
+            self.effected.speaking.clone_from(&self.speaking);
+        }
+        at_once || !(changed || spoke)
     }
 
     /// Who speaks.
@@ -456,19 +427,6 @@ impl RoomState {
     pub(super) fn peers(&self) -> Vec<PeerId> {
         self.members.iter().map(|(peer, _)| *peer).collect()
     }
-}
-
-/// What a member gets by name, and whether the server chose it; nothing before it gets anything.
-fn rendition_of(member: &Member) -> Option<(String, bool)> {
-    if !member.receives || !member.connected {
-        return None;
-    }
-    let auto = member.wanted == Wanted::Auto;
-    let nothing_fits = auto && member.rung.is_none();
-    if member.wanted == Wanted::Audio || !member.receives_video || nothing_fits {
-        return Some(("audio".to_owned(), auto));
-    }
-    member.current.as_ref().map(|key| (key.name.clone(), auto))
 }
 
 fn note(member: &mut Member, peer: PeerId, notice: PeerNotice, effects: &mut Vec<Effect>) {

@@ -1,197 +1,37 @@
 //! The room's task: it owns the room's state and media, takes messages, and carries out what the state decides.
 
+mod departure;
+mod handle;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::retries::Retries;
 use super::snapshots::Snapshots;
-use super::state::{Effect, Input, Member, NotAdmitted, RoomState};
+use super::state::{Effect, Input, RoomState};
 use crate::budget::Permit;
 use crate::config::Config;
-use crate::control::{CloseReason, Codec, Command, Event, Refusal, Reply, Wanted};
+use crate::control::{CloseReason, Command, Refusal, Reply, Wanted};
 use crate::id::{PeerId, RoomId};
-use crate::media::{
-    AudioEvent, AudioMixer, AudioMixerError, Graph, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates,
-    VideoMixerError,
-};
-use crate::peer::{Peer, PeerNotice};
-
-/// Messages that may wait for a room.
-const MAILBOX: usize = 4_096;
+use crate::media::{AudioEvent, AudioMixer, Graph, Rendition, RenditionKey, RoomClock, Stage, StageTile, Templates};
+use crate::peer::{Peer, PeerNotice, newest};
+use departure::see_off;
+use handle::{Mail, Place, Standing};
+pub(super) use handle::{News, RoomHandle, RoomStopped};
 
 /// How often the room looks at the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Why a room could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum OpenRoomError {
-    #[error(transparent)]
-    Video(#[from] VideoMixerError),
-    #[error(transparent)]
-    Audio(#[from] AudioMixerError),
-}
+/// A peer's task shows twice a second that it works. One that has not for this long hangs.
+const STUCK_AFTER: Duration = Duration::from_secs(15);
 
-/// The room is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RoomStopped;
-
-/// What a peer gets with its place.
-#[derive(Debug)]
-pub(super) struct Place {
-    /// The codec chosen for it, if it has video.
-    pub(super) codec: Option<Codec>,
-    pub(super) clock: RoomClock,
-    pub(super) audio: AudioMixer,
-}
-
-/// What the room's task takes.
-pub(super) enum Mail {
-    Admit(PeerId, Box<Member>, Vec<Codec>, oneshot::Sender<Result<Place, NotAdmitted>>),
-    Enter(PeerId, Peer, oneshot::Sender<()>),
-    Call(Command, oneshot::Sender<Result<Reply, Refusal>>),
-    Notice(PeerId, PeerNotice),
-    /// A peer that is not connected yet makes way for another.
-    GiveUp(PeerId),
-    /// Nobody has entered, and another room takes this one's place.
-    Abandon,
-    Audio(AudioEvent),
-    /// An encoder failed, or one that did may be started again: [`RoomTask::mind_encoders`].
-    Encoders,
-    Stop(oneshot::Sender<()>),
-}
-
-/// How others speak to a room. A cheap handle.
-#[derive(Clone, Debug)]
-pub(super) struct RoomHandle {
-    mailbox: mpsc::Sender<Mail>,
-    ended: Arc<AtomicBool>,
-    entered: Arc<AtomicBool>,
-}
-
-impl RoomHandle {
-    /// Opens a room and sets its task going.
-    pub(super) fn open(
-        id: RoomId,
-        config: Arc<Config>,
-        templates: Arc<Templates>,
-        permit: Permit,
-    ) -> Result<Self, OpenRoomError> {
-        let (mailbox, mail) = mpsc::channel(MAILBOX);
-        let handle = Self { mailbox, ended: Arc::default(), entered: Arc::default() };
-        let clock = RoomClock::start();
-        let stage = Stage::start(&id, &config.video, templates.clone(), clock)?;
-        // Weak: the room's own mixer must not keep its mailbox open.
-        let heard = handle.mailbox.downgrade();
-        let audio = AudioMixer::start(
-            &id,
-            &config.audio,
-            move || clock.now(),
-            move |event| {
-                if let Some(mailbox) = heard.upgrade() {
-                    let _ = mailbox.try_send(Mail::Audio(event));
-                }
-            },
-        )?;
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let span = tracing::info_span!("room", room = %id);
-        let task = RoomTask {
-            id,
-            created,
-            state: RoomState::new(&config),
-            config,
-            templates,
-            clock,
-            stage,
-            audio,
-            snapshots: Snapshots::default(),
-            peers: HashMap::new(),
-            renditions: HashMap::new(),
-            retries: Retries::default(),
-            mailbox: handle.mailbox.downgrade(),
-            ended: handle.ended.clone(),
-            over: false,
-            _permit: permit,
-        };
-        tokio::spawn(tracing::Instrument::instrument(task.run(mail), span));
-        Ok(handle)
-    }
-
-    /// Takes a place for a peer.
-    pub(super) async fn admit(
-        &self,
-        peer: PeerId,
-        member: Member,
-        codecs: Vec<Codec>,
-    ) -> Result<Result<Place, NotAdmitted>, RoomStopped> {
-        self.ask(|reply| Mail::Admit(peer, Box::new(member), codecs, reply)).await
-    }
-
-    /// Brings a peer to its place.
-    pub(super) async fn enter(&self, peer: PeerId, handle: Peer) -> Result<(), RoomStopped> {
-        self.ask(|reply| Mail::Enter(peer, handle, reply)).await
-    }
-
-    /// A command that names this room.
-    pub(super) async fn call(&self, command: Command) -> Result<Result<Reply, Refusal>, RoomStopped> {
-        self.ask(|reply| Mail::Call(command, reply)).await
-    }
-
-    /// Tells everybody and ends the room.
-    pub(super) async fn stop(&self) {
-        // One that is over already needs no stop.
-        let _ = self.ask(Mail::Stop).await;
-    }
-
-    /// A message without an answer. From any thread; a room that is too busy for it loses it, and says so.
-    pub(super) fn post(&self, mail: Mail) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.mailbox.try_send(mail) {
-            tracing::error!("a room's mailbox is full; a message is lost");
-        }
-    }
-
-    /// A peer of it is connected.
-    pub(super) fn note_entered(&self) {
-        self.entered.store(true, Ordering::Release);
-    }
-
-    /// Whether a peer of it ever was. Before that it is only a wish.
-    pub(super) fn was_entered(&self) -> bool {
-        self.entered.load(Ordering::Acquire)
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire) || self.mailbox.is_closed()
-    }
-
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.mailbox.same_channel(&other.mailbox)
-    }
-
-    async fn ask<T>(&self, mail: impl FnOnce(oneshot::Sender<T>) -> Mail) -> Result<T, RoomStopped> {
-        let (reply, answer) = oneshot::channel();
-        self.mailbox.send(mail(reply)).await.map_err(|_| RoomStopped)?;
-        answer.await.map_err(|_| RoomStopped)
-    }
-}
-
-#[cfg(test)]
-impl RoomHandle {
-    /// A room that hangs: it takes messages and answers none.
-    pub(super) fn hanging() -> Self {
-        let (mailbox, mail) = mpsc::channel(MAILBOX);
-        tokio::spawn(async move {
-            let _mail = mail;
-            std::future::pending::<()>().await;
-        });
-        Self { mailbox, ended: Arc::default(), entered: Arc::default() }
-    }
-}
+/// A room that nobody has entered yet was opened for somebody who is on the way; that takes no longer.
+const FIRST_ENTRY: Duration = Duration::from_secs(5);
 
 struct RoomTask {
     id: RoomId,
@@ -204,50 +44,105 @@ struct RoomTask {
     audio: AudioMixer,
     snapshots: Snapshots,
     peers: HashMap<PeerId, Peer>,
+    /// Those that rest are kept out of the stage.
     renditions: HashMap<RenditionKey, Arc<Rendition>>,
     retries: Retries,
     /// The room's own, for reminders.
-    mailbox: mpsc::WeakSender<Mail>,
-    ended: Arc<AtomicBool>,
+    news: newest::Sender<News>,
+    standing: Arc<Standing>,
     over: bool,
     /// What the process granted for it. The last: it is given back when all others are gone.
     _permit: Permit,
 }
 
 impl RoomTask {
-    async fn run(mut self, mut mail: mpsc::Receiver<Mail>) {
+    async fn run(mut self, mut mail: mpsc::Receiver<Mail>, mut news: newest::Receiver<News>) {
         tracing::info!("room opens");
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !self.over {
+            let due = self.state.due().map(|due| due.saturating_sub(self.clock.now()));
+            let due = async {
+                match due {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // None goes first: whatever floods one of them must not keep the others waiting.
             tokio::select! {
+                happened = news.recv() => match happened {
+                    Some(happened) => self.hear(happened).await,
+                    None => break,
+                },
                 letter = mail.recv() => match letter {
                     Some(letter) => self.take(letter).await,
                     None => break,
                 },
-                _ = tick.tick() => {
-                    self.mind_encoders().await;
-                    // A room that nobody has entered yet was opened for somebody who is on the way.
-                    if !self.state.peers().is_empty() {
-                        let now = self.clock.now();
-                        self.decide(Input::Tick(now)).await;
-                    }
-                }
+                () = due => self.decide(Input::Tick).await,
+                _ = tick.tick() => self.tick().await,
             }
         }
         // Whoever sends now is told that the room is over.
-        self.ended.store(true, Ordering::Release);
+        self.standing.ended.store(true, Ordering::Release);
         mail.close();
         tracing::info!("room ends");
         // The last handle of the audio mixer waits for its thread.
         tokio::task::spawn_blocking(move || drop(self));
     }
 
+    async fn tick(&mut self) {
+        let now = self.clock.now();
+        self.mind_encoders().await;
+        let stuck = |peer: &Peer| now.saturating_sub(peer.last_pulse()) >= STUCK_AFTER;
+        let stuck: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| stuck(peer)).map(|(id, _)| *id).collect();
+        for peer in stuck {
+            tracing::error!(participant = %peer, "a peer's task is stuck");
+            self.put_out(peer, CloseReason::MediaError).await;
+        }
+        if !self.state.peers().is_empty() {
+            self.decide(Input::Tick).await;
+        } else if now >= FIRST_ENTRY {
+            self.over = true;
+        }
+    }
+
+    /// What happened.
+    async fn hear(&mut self, news: News) {
+        match news {
+            News::Peer(peer, notice) => {
+                match notice {
+                    PeerNotice::Connected => self.standing.established.store(true, Ordering::Release),
+                    PeerNotice::Gone(_) => drop(self.take_out(peer)),
+                    _ => {}
+                }
+                self.decide(Input::Peer(peer, notice)).await;
+            }
+            News::Audio(AudioEvent::Speaking(speaking)) => self.decide(Input::Speaking(speaking)).await,
+            News::Audio(AudioEvent::VoiceLive(peer, live)) => self.decide(Input::VoiceLive(peer, live)).await,
+            News::Audio(AudioEvent::Failed) => {
+                // Every connection holds on to the mixer that broke: they join anew, into a room that works.
+                tracing::error!("the audio mixer failed; the room starts over");
+                for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.put_out(peer, CloseReason::MediaError).await;
+                }
+            }
+            News::Encoders => self.mind_encoders().await,
+            News::Abandon => {
+                for (peer, handle) in self.peers.drain() {
+                    see_off(peer, handle, CloseReason::NotConnected);
+                }
+                self.over = true;
+            }
+        }
+    }
+
+    /// What somebody asks.
     async fn take(&mut self, letter: Mail) {
         match letter {
             Mail::Admit(peer, member, codecs, reply) => {
                 let codec = self.state.choose_codec(&codecs);
-                let member = Member { codec, ..*member };
+                let mut member = *member;
+                member.codec = codec;
                 let admitted = self.state.admit(peer, member);
                 let place = admitted.map(|()| Place { codec, clock: self.clock, audio: self.audio.clone() });
                 if let Err(Ok(_)) = reply.send(place) {
@@ -263,7 +158,7 @@ impl RoomTask {
                 if self.state.member(peer).is_some() {
                     self.peers.insert(peer, handle);
                     // It may have connected before it was here: what it should get is put into effect now.
-                    let effects = self.state.entered(peer);
+                    let effects = self.state.entered(self.clock.now(), peer);
                     self.carry_out(effects).await;
                 }
             }
@@ -272,45 +167,33 @@ impl RoomTask {
                     let _ = reply.send(outcome);
                 }
             }
-            Mail::Notice(peer, notice) => {
-                if let PeerNotice::Gone(_) = notice {
-                    self.peers.remove(&peer);
-                    for rendition in self.renditions.values() {
-                        rendition.remove_watcher(peer);
-                    }
-                }
-                self.decide(Input::Peer(peer, notice)).await;
-            }
-            Mail::GiveUp(peer) => {
-                if let Some(handle) = self.peers.remove(&peer) {
-                    handle.close(CloseReason::NotConnected);
-                }
-                self.decide(Input::Peer(peer, PeerNotice::Gone(CloseReason::NotConnected))).await;
-            }
-            Mail::Abandon => {
-                for peer in self.peers.values() {
-                    peer.close(CloseReason::NotConnected);
-                }
-                self.over = true;
-            }
-            Mail::Audio(AudioEvent::Speaking(speaking)) => self.decide(Input::Speaking(speaking)).await,
-            Mail::Audio(AudioEvent::VoiceLive(peer, live)) => self.decide(Input::VoiceLive(peer, live)).await,
-            Mail::Audio(AudioEvent::Failed) => {
-                // Every connection holds on to the mixer that broke: they join anew, into a room that works.
-                tracing::error!("the audio mixer failed; the room starts over");
-                for peer in self.peers.values() {
-                    peer.close(CloseReason::MediaError);
-                }
-            }
-            Mail::Encoders => self.mind_encoders().await,
+            Mail::GiveUp(peer) => self.put_out(peer, CloseReason::NotConnected).await,
             Mail::Stop(reply) => {
-                for peer in self.peers.values() {
-                    peer.close(CloseReason::ServerStopping);
+                for (peer, handle) in self.peers.drain() {
+                    see_off(peer, handle, CloseReason::ServerStopping);
                 }
                 self.over = true;
                 let _ = reply.send(());
             }
         }
+    }
+
+    /// Lets go of what the room has of a peer, but not of its place.
+    fn take_out(&mut self, peer: PeerId) -> Option<Peer> {
+        for rendition in self.renditions.values() {
+            rendition.remove_watcher(peer);
+        }
+        self.peers.remove(&peer)
+    }
+
+    /// Puts a peer out, whether its own task still works or not: what follows from that happens here and now, and the task
+    /// is watched until it has ended.
+    async fn put_out(&mut self, peer: PeerId, reason: CloseReason) {
+        if let Some(handle) = self.take_out(peer) {
+            self.audio.set_muted(peer, true);
+            see_off(peer, handle, reason);
+        }
+        self.decide(Input::Peer(peer, PeerNotice::Gone(reason))).await;
     }
 
     async fn call(
@@ -322,10 +205,8 @@ impl RoomTask {
             Command::Trickle { peer, candidates, .. } => self.with_peer(peer, |handle| {
                 handle.add_candidates(candidates.into_iter().map(|candidate| candidate.candidate).collect());
             }),
-            Command::Leave { peer, .. } => self.with_peer(peer, |handle| handle.close(CloseReason::Left)),
-            Command::Remove { participant, .. } => {
-                self.with_peer(participant, |handle| handle.close(CloseReason::Removed))
-            }
+            Command::Leave { peer, .. } => self.remove(peer, CloseReason::Left).await,
+            Command::Remove { participant, .. } => self.remove(participant, CloseReason::Removed).await,
             Command::Mute { participant, muted, .. } => {
                 let outcome = self.with_peer(participant, |_| ());
                 if outcome.is_ok() {
@@ -333,6 +214,7 @@ impl RoomTask {
                 }
                 outcome
             }
+            Command::Camera { peer, on, .. } => self.with_peer(peer, |handle| handle.picture().set_paused(!on)),
             Command::Watch { peer, rendition, .. } => match rendition {
                 Wanted::Named(name) if self.config.rendition(&name).is_none() => Err(Refusal::NoRendition { name }),
                 wanted => {
@@ -356,6 +238,12 @@ impl RoomTask {
         Some((reply, outcome))
     }
 
+    async fn remove(&mut self, peer: PeerId, reason: CloseReason) -> Result<Reply, Refusal> {
+        self.with_peer(peer, |_| ())?;
+        self.put_out(peer, reason).await;
+        Ok(Reply::Done)
+    }
+
     fn with_peer(&self, peer: PeerId, act: impl FnOnce(&Peer)) -> Result<Reply, Refusal> {
         let handle = self.peers.get(&peer).ok_or(Refusal::NoPeer)?;
         act(handle);
@@ -363,7 +251,7 @@ impl RoomTask {
     }
 
     async fn decide(&mut self, input: Input) {
-        let effects = self.state.decide(input);
+        let effects = self.state.decide(self.clock.now(), input);
         self.carry_out(effects).await;
     }
 
@@ -375,6 +263,16 @@ impl RoomTask {
                     if let Some(rendition) = self.renditions.remove(&key) {
                         self.stage.starve(&rendition);
                         tracing::info!(codec = %key.codec, rendition = key.name, "encoder stops");
+                    }
+                }
+                Effect::RestRendition(key) => {
+                    if let Some(rendition) = self.renditions.get(&key) {
+                        self.stage.starve(rendition);
+                    }
+                }
+                Effect::WakeRendition(key) => {
+                    if let Some(rendition) = self.renditions.get(&key) {
+                        self.stage.feed(rendition.clone());
                     }
                 }
                 Effect::Subscribe(peer, key) => self.subscribe(peer, key),
@@ -403,20 +301,18 @@ impl RoomTask {
                 }
                 Effect::MuteVoice(peer, muted) => self.audio.set_muted(peer, muted),
                 Effect::ProtectVoices(lossy) => self.audio.protect(lossy),
-                Effect::Tell(peer, event) => self.tell(peer, event),
-                Effect::Close(peer, reason) => {
+                Effect::Tell(peer, event) => {
                     if let Some(handle) = self.peers.get(&peer) {
-                        handle.close(reason);
+                        handle.tell(event);
+                    }
+                }
+                Effect::Close(peer, reason) => {
+                    if let Some(handle) = self.peers.remove(&peer) {
+                        see_off(peer, handle, reason);
                     }
                 }
                 Effect::End => self.over = true,
             }
-        }
-    }
-
-    fn tell(&self, peer: PeerId, event: Event) {
-        if let Some(handle) = self.peers.get(&peer) {
-            handle.tell(event);
         }
     }
 
@@ -435,13 +331,13 @@ impl RoomTask {
             return;
         }
         let (templates, fps, clock) = (self.templates.clone(), self.config.video.fps, self.clock);
-        let (mailbox, failed, span) = (self.mailbox.clone(), key.clone(), tracing::Span::current());
+        let (news, failed, span) = (self.news.clone(), key.clone(), tracing::Span::current());
         let started = key.clone();
         let started = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             Rendition::start(&templates, started, &config, fps, clock, move |detail| {
                 tracing::error!(codec = %failed.codec, rendition = failed.name, detail, "an encoder failed");
-                remind(&mailbox);
+                news.send(News::Encoders);
             })
         });
         match started.await {
@@ -476,19 +372,11 @@ impl RoomTask {
 
     fn retry_later(&mut self, key: RenditionKey) {
         let pause = self.retries.note(key, self.clock.now());
-        let mailbox = self.mailbox.clone();
+        let news = self.news.clone();
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
-            remind(&mailbox);
+            news.send(News::Encoders);
         });
-    }
-}
-
-/// Has the room look at its encoders. Called on streaming threads, too.
-fn remind(room: &mpsc::WeakSender<Mail>) {
-    if let Some(mailbox) = room.upgrade() {
-        // A room that is too busy to take it looks at its next tick.
-        let _ = mailbox.try_send(Mail::Encoders);
     }
 }
 

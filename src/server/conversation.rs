@@ -23,7 +23,7 @@ use crate::protocol::{
     CHANGES_BURST, CHANGES_PER_SECOND, ClientMessage, MESSAGES_PER_SECOND, PING_INTERVAL_MS, RenditionInfo,
     ServerMessage,
 };
-use crate::room::Joined;
+use crate::room::{Events, Joined};
 
 /// Two pings may get lost, and the next one may be late.
 const IDLE: Duration = Duration::from_millis(2 * PING_INTERVAL_MS as u64 + 2_000);
@@ -35,8 +35,8 @@ const MESSAGES: Rate = Rate::new(MESSAGES_PER_SECOND as f64, 4 * MESSAGES_PER_SE
 const CHANGES: Rate = Rate::new(CHANGES_PER_SECOND as f64, CHANGES_BURST);
 /// Candidates that may wait for the answer.
 const MAX_EARLY: usize = 256;
-/// How long the queue to a client may stay full.
-const SLOW: Duration = Duration::from_secs(2);
+/// How long the queue to a client may stay full: as long as one message may take.
+const SLOW: Duration = Duration::from_secs(5);
 /// Longest text of an error that quotes what the client sent, in characters.
 const MAX_DETAIL: usize = 200;
 
@@ -100,7 +100,7 @@ enum Seat {
     },
     Inside {
         peer: PeerId,
-        events: mpsc::Receiver<Event>,
+        events: Events,
     },
 }
 
@@ -283,6 +283,7 @@ impl Conversation {
                 self.slow_down(wait);
                 self.ask(|room, own| Command::Mute { room, participant: participant.unwrap_or(own), muted }).await
             }
+            ClientMessage::Camera { on } => self.ask(|room, peer| Command::Camera { room, peer, on }).await,
             ClientMessage::Rendition { name } => {
                 let wait = self.renditions.take_in_advance(self.app.now());
                 self.slow_down(wait);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::mpsc;
 use tracing::Instrument;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -26,6 +25,7 @@ use super::sessions::{Owned, SessionId};
 use super::turn;
 use crate::control::{CloseReason, Event, Intent, Join};
 use crate::id::RoomId;
+use crate::room::Events;
 
 const SDP_TYPE: &str = "application/sdp";
 const ALLOW: &str = "GET, HEAD, OPTIONS, POST";
@@ -123,7 +123,7 @@ fn add_ice_servers(app: &App, response: &mut Response) {
 }
 
 /// HTTP has no way to tell the peer of events; its session only has to end with it.
-async fn follow(app: Arc<App>, id: SessionId, mut events: mpsc::Receiver<Event>) {
+async fn follow(app: Arc<App>, id: SessionId, mut events: Events) {
     let reason = loop {
         match events.recv().await {
             Some(Event::Closed { reason }) => break reason,

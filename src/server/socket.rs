@@ -26,8 +26,8 @@ use crate::control::Refusal;
 use crate::id::RoomId;
 use crate::network::Network;
 
-/// Messages that may wait for a client's line. More means that it does not keep up.
-const QUEUE: usize = 128;
+/// Messages that may wait for a client's line. Few: what waits here gets old, before it the newest state counts.
+const QUEUE: usize = 16;
 /// How long one message may take to be written.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the last messages and the closing handshake may take.

@@ -1,6 +1,7 @@
 //! The server at its edges: peers that vanish, lie, flood or send garbage, bad lines, limits, the network's settings, and
 //! an end in order. Two participants who do nothing wrong run beside each of them and must not notice.
 
+mod bots_rejoin;
 mod budget;
 mod bystanders;
 mod candidates;

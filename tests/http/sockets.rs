@@ -101,6 +101,7 @@ async fn garbage_gets_an_error_and_the_talk_goes_on() {
     for early in [
         json!({ "type": "candidate", "candidate": "candidate:1 1 udp 1 192.0.2.1 9 typ host" }),
         json!({ "type": "mute", "muted": true }),
+        json!({ "type": "camera", "on": false }),
         json!({ "type": "rendition", "name": "low" }),
     ] {
         socket.say(early).await;

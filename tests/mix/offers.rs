@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tessera::bots::{BotConfig, Picture};
+use tessera::bots::BotConfig;
 use tessera::control::{Codec, RoomView};
 use tessera::media::caller::Caller;
 
@@ -41,7 +41,7 @@ fn shows_all(server: &Server, caller: &Caller, room: &RoomView) {
 #[test]
 fn nobody_is_sent_more_than_it_wants() {
     let server = Server::start(&["audio.bitrate=32000"]);
-    let bot = server.join(BotConfig { picture: Picture::Grain, ..server.bot(0) });
+    let bot = server.join(server.bot(0));
     server.room_of(1);
     let video = "\r\nm=video";
     for (before, line, expected, bound) in [

@@ -80,7 +80,7 @@ impl Program {
         Self::start_at("127.0.0.1:0", settings)
     }
 
-    /// The same, on another address.
+    /// The same at this address, where another one was before, perhaps.
     pub fn start_at(address: &str, settings: &[&str]) -> Self {
         Self::run(&[], address, settings)
     }

@@ -107,7 +107,7 @@ impl Stream {
         let deadline = Instant::now() + PATIENCE;
         loop {
             assert!(Instant::now() < deadline, "no picture of {}", self.encoder);
-            match slot.look(clock.now(), PATIENCE) {
+            match slot.look(clock.now()) {
                 Some(frame) => {
                     assert_eq!((frame.width(), frame.height()), tile);
                     return mean(&frame);

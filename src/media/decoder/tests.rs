@@ -66,7 +66,7 @@ pub(in crate::media) struct Decoded {
 
 /// The luma of the newest picture.
 pub(in crate::media) fn newest(slot: &PictureSlot, now: Duration) -> Vec<u8> {
-    slot.latest(now, DEADLINE).unwrap().plane_data(0).unwrap().to_vec()
+    slot.latest(now).unwrap().plane_data(0).unwrap().to_vec()
 }
 
 /// How many frames are kept, for nobody looks at them.

@@ -24,7 +24,9 @@ impl Run {
     fn new() -> Self {
         let mut requests = KeyframeRequests::default();
         // Its first packets are over.
-        (0..2).for_each(|_| assert!(!requests.packet(Duration::ZERO)));
+        (0..2).for_each(|_| {
+            let _ = requests.packet(Duration::ZERO);
+        });
         let (decoded, shown, asked) = (Vec::new(), Vec::new(), Vec::new());
         Self { intake: Intake::new(), requests, next: 0, decoded, shown, asked, seen: true, cost: COST }
     }

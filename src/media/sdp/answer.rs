@@ -1,6 +1,6 @@
 //! The answer for the peer, made of its offer and of what webrtcbin decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -74,7 +74,9 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
         return Err(AnswerError::Count { offered, answered });
     }
     let sections: Vec<_> = offer.media.iter().zip(&description.media).collect();
-    let (tagged_media, tagged) = sections[offer.tag];
+    let Some((tagged_media, tagged)) = sections.first() else {
+        return Err(AnswerError::Count { offered, answered });
+    };
     let transport = Transport::read(tagged_media, tagged)?;
 
     let mut text = String::new();
@@ -82,14 +84,16 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
     // Writing to a String cannot fail.
     let _ = write_session(&mut text, &transport.session_id(), offer.grouped.then_some(&group));
     text.push_str("a=ice-options:trickle\r\n");
-    let mut rejected = offer.rejected.iter().peekable();
-    for (index, (media, section)) in sections.into_iter().enumerate() {
-        while let Some(line) = rejected.next_if(|line| line.mline < media.mline) {
-            let _: fmt::Result = line.write(&mut text);
-        }
+    let mut lines = BTreeMap::<usize, String>::new();
+    for line in &offer.rejected {
+        let _: fmt::Result = line.write(lines.entry(line.mline).or_default());
+    }
+    let mut candidates = candidates;
+    for (media, section) in sections {
         let chosen = Chosen::read(media, section)?;
         let mut more = chosen.sent(media, section);
-        if let Some(candidates) = candidates.filter(|_| index == offer.tag) {
+        // Of the first one, whose transport it is.
+        if let Some(candidates) = candidates.take() {
             more.extend(candidates.iter().map(ToString::to_string));
             more.push("end-of-candidates".to_owned());
         }
@@ -103,11 +107,9 @@ pub fn finish_answer(answer: &str, offer: &Offer, candidates: Option<&[IceCandid
             rtcp_mux_only: media.rtcp_mux_only,
             more: &more,
         };
-        let _: fmt::Result = written.write(&mut text, &transport.lines());
+        let _: fmt::Result = written.write(lines.entry(media.mline).or_default(), &transport.lines());
     }
-    for line in rejected {
-        let _: fmt::Result = line.write(&mut text);
-    }
+    lines.values().for_each(|line| text.push_str(line));
     // An answer obeys the rules of an offer. What breaks one (a source in both m-lines) came from webrtcbin.
     let read = Offer::parse(&text).map_err(|error| AnswerError::Malformed(error.to_string()))?;
     let (answered, rejected) = (read.media.len(), read.rejected.len());
@@ -290,7 +292,7 @@ mod tests {
         );
         let mut offer = Offer::parse(&text).unwrap();
         offer.narrow(Codec::H264, true).unwrap();
-        assert_eq!((offer.tag(), offer.tagged_mline()), (0, 1));
+        assert_eq!(offer.tagged_mline(), 1);
         let finished = finish_answer(&answer, &offer, Some(&[])).unwrap();
         let lines: Vec<_> = finished.lines().filter(|line| line.starts_with("m=")).collect();
         let expected = [

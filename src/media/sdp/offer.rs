@@ -12,12 +12,10 @@ use crate::control::Codec;
 /// An offer: one audio m-line, one video m-line, or one of each, on one transport, and what is not served of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// One or two, in the order of the offer.
+    /// One or two; the first is the one whose transport all use.
     pub(super) media: Vec<Media>,
     /// All other m-lines, in the order of the offer.
     pub(super) rejected: Vec<Rejected>,
-    /// Index in `media` of the m-line whose transport all use; there is one of that index.
-    pub(super) tag: usize,
     /// Whether there is an `a=group:BUNDLE`; a lone m-line may do without.
     pub(super) grouped: bool,
     pub ice: IceCredentials,
@@ -165,7 +163,8 @@ pub enum Role {
 }
 
 impl Offer {
-    /// The m-lines that are served, in the order of the offer.
+    /// The m-lines that are served, the one whose transport all use first (the tagged one of RFC 9143). webrtcbin 1.22
+    /// does not connect where that is another one.
     pub fn media(&self) -> &[Media] {
         &self.media
     }
@@ -175,14 +174,9 @@ impl Offer {
         &self.rejected
     }
 
-    /// Index in [`media`](Self::media) of the m-line whose transport all use (the tagged one of RFC 9143).
-    pub fn tag(&self) -> usize {
-        self.tag
-    }
-
-    /// The same m-line's index among all of the offer, the rejected ones too: candidates are told for it.
+    /// The index of that one among all m-lines of the offer: candidates are told for it.
     pub fn tagged_mline(&self) -> usize {
-        self.media.get(self.tag).map_or(0, |media| media.mline)
+        self.media.first().map_or(0, |media| media.mline)
     }
 
     pub fn audio(&self) -> Option<&Media> {

@@ -31,18 +31,19 @@ impl Offer {
         for kind in [Kind::Audio, Kind::Video] {
             media.extend(choose(kind, &lines, &bundle, session)?);
         }
-        media.sort_unstable_by_key(|media: &Media| media.mline);
+        // The offerer-tagged m-line of RFC 9143, or the first after it that is served (section 7.3.1), comes first.
+        let place = |media: &Media| bundle.members.iter().position(|mline| *mline == media.mline);
+        media.sort_unstable_by_key(place);
         check_bundled_numbers(&media)?;
-        // The offerer-tagged m-line of RFC 9143, or the first after it that is served (section 7.3.1).
-        let served = |mline: &usize| media.iter().position(|media| media.mline == *mline);
-        let Some(tag) = bundle.members.iter().find_map(served) else {
+        let Some(tagged) = media.first().map(|media| media.mline) else {
             return unsupported("nothing of it can be served");
         };
-        let rejected = lines.iter().enumerate().filter(|(mline, _)| served(mline).is_none());
+        let served = |mline: &usize| media.iter().any(|media| media.mline == *mline);
+        let rejected = lines.iter().enumerate().filter(|(mline, _)| !served(mline));
         let rejected = rejected.map(|(mline, line)| Rejected::of(mline, line)).collect();
 
         let first = bundle.members.first().copied().unwrap_or_default();
-        let transport = Transport { tagged: lines[media[tag].mline].section, first: lines[first].section, session };
+        let transport = Transport { tagged: lines[tagged].section, first: lines[first].section, session };
         if !transport.multiplexes_rtcp() {
             return unsupported("there is no a=rtcp-mux in the m-line whose transport is used");
         }
@@ -61,7 +62,6 @@ impl Offer {
         Ok(Self {
             media,
             rejected,
-            tag,
             grouped: bundle.grouped,
             ice: transport.ice()?,
             ice_lite: session.has("ice-lite"),

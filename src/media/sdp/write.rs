@@ -34,7 +34,7 @@ impl Offer {
     ///   [`Offer::candidates`]);
     /// - one payload type in each m-line, the first ([`Offer::narrow`] chooses), and its retransmissions if they are kept;
     /// - `mid`, `setup`, `ice-ufrag`, `ice-pwd` and one `fingerprint` in every m-line, equal in all, none in the session;
-    /// - one BUNDLE group of exactly the m-lines, the tagged one first; `rtcp-mux`; no port 0;
+    /// - one BUNDLE group of exactly the m-lines, the tagged one first in both; `rtcp-mux`; no port 0;
     /// - the `ssrc`s with a made-up `cname`.
     ///
     /// Reading it again and writing that gives the same text.
@@ -72,9 +72,7 @@ impl Offer {
 
     /// The identification tags of the group, the tagged one first.
     pub(super) fn bundled_mids(&self) -> Vec<&str> {
-        let mut mids: Vec<_> = self.media.iter().map(|media| media.mid.as_deref().unwrap_or(MADE_UP_MID)).collect();
-        mids[..=self.tag].rotate_right(1);
-        mids
+        self.media.iter().map(|media| media.mid.as_deref().unwrap_or(MADE_UP_MID)).collect()
     }
 }
 

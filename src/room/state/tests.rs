@@ -1,5 +1,7 @@
 //! The room's decisions under every order of events: random sequences, and what has to hold after each step.
 
+mod rates;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -71,23 +73,27 @@ fn input() -> impl Strategy<Value = Input> {
         1 => prop::collection::vec(peer(), 0..3).prop_map(Input::Speaking),
         1 => (peer(), any::<bool>()).prop_map(|(peer, live)| Input::VoiceLive(peer, live)),
         1 => key().prop_map(Input::RenditionFailed),
-        1 => (0..200u64).prop_map(|seconds| Input::Tick(Duration::from_secs(seconds))),
+        2 => Just(Input::Tick),
     ]
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+/// Steps, and how long after the one before each comes.
+fn steps() -> impl Strategy<Value = Vec<(Duration, Step)>> {
+    let pause = prop_oneof![4 => 0..100u64, 2 => 100..3_000u64, 1 => 3_000..40_000u64].prop_map(Duration::from_millis);
     let step = prop_oneof![
         2 => (peer(), member()).prop_map(|(peer, member)| Step::Admit(peer, member)),
         1 => peer().prop_map(Step::Entered),
         9 => input().prop_map(Step::Input),
     ];
-    prop::collection::vec(step, 0..60)
+    prop::collection::vec((pause, step), 0..60)
 }
 
 /// What the effects make of a world that only follows them.
 #[derive(Debug, Default)]
 struct World {
+    now: Duration,
     running: BTreeSet<RenditionKey>,
+    resting: BTreeSet<RenditionKey>,
     /// What each peer was last told to send, and which encoders feed it.
     subscribed: BTreeMap<PeerId, Option<RenditionKey>>,
     fed: BTreeSet<(PeerId, RenditionKey)>,
@@ -105,8 +111,13 @@ impl World {
             }
             match effect {
                 Effect::StartRendition(key) => assert!(self.running.insert(key.clone()), "{key:?} runs already"),
+                Effect::RestRendition(key) => {
+                    assert!(self.running.contains(key) && self.resting.insert(key.clone()), "{key:?} rests already");
+                }
+                Effect::WakeRendition(key) => assert!(self.resting.remove(key), "{key:?} does not rest"),
                 Effect::StopRendition(key) => {
                     assert!(self.running.remove(key), "{key:?} does not run");
+                    self.resting.remove(key);
                     self.fed.retain(|(_, fed)| fed != key);
                 }
                 Effect::Subscribe(peer, key) => {
@@ -155,18 +166,22 @@ impl World {
 
         let mut needed = BTreeSet::new();
         for (peer, member) in room.members.iter().filter(|(_, member)| member.connected) {
-            let wish = room.desired(member);
-            assert_eq!(self.subscribed.get(peer), Some(&wish), "{peer} gets what it wants");
-            if let Some(wish) = wish {
+            let given = member.given.clone();
+            assert_eq!(self.subscribed.get(peer), Some(&given), "{peer} gets what it is to get");
+            assert!(given.is_none() || room.wish(member).is_some(), "{peer} gets nothing if it wants nothing");
+            assert!(given == room.wish(member) || room.due().is_some(), "{peer} gets what it wants, soon");
+            if let Some(wish) = given {
                 assert!(self.fed.contains(&(*peer, wish.clone())), "{peer} is fed with {wish:?}");
                 needed.insert(wish);
                 needed.extend(member.current.clone());
             }
         }
-        assert_eq!(self.running, needed, "what runs is what is needed");
+        let at_work: BTreeSet<_> = self.running.difference(&self.resting).cloned().collect();
+        assert_eq!(at_work, needed, "who is needed is at work");
+        assert!(self.resting.is_empty() || room.due().is_some_and(|due| due > self.now), "what rests is stopped soon");
         for (peer, key) in &self.fed {
             let member = room.member(*peer).unwrap();
-            let used = room.desired(member).as_ref() == Some(key) || member.current.as_ref() == Some(key);
+            let used = member.given.as_ref() == Some(key) || member.current.as_ref() == Some(key);
             assert!(used, "{peer} is still fed with {key:?}");
         }
     }
@@ -178,8 +193,7 @@ fn addressee(effect: &Effect) -> Option<PeerId> {
         | Effect::Unsubscribe(peer, _)
         | Effect::SetTile(peer, _)
         | Effect::MuteVoice(peer, _)
-        | Effect::Tell(peer, _)
-        | Effect::Close(peer, _) => Some(*peer),
+        | Effect::Tell(peer, _) => Some(*peer),
         _ => None,
     }
 }
@@ -191,7 +205,7 @@ fn can_happen(room: &RoomState, step: &Step) -> bool {
         Step::Admit(peer, _) => room.member(*peer).is_none(),
         Step::Entered(peer) => room.member(*peer).is_some(),
         Step::Input(Input::Peer(peer, PeerNotice::Switched(key))) => {
-            room.member(*peer).is_some_and(|member| room.desired(member).as_ref() == Some(key))
+            room.member(*peer).is_some_and(|member| member.given.as_ref() == Some(key))
         }
         Step::Input(_) => true,
     }
@@ -206,7 +220,12 @@ fn room(first: &Member) -> (RoomState, World) {
     (room, World::default())
 }
 
-fn take(room: &mut RoomState, world: &mut World, step: Step) -> bool {
+fn take(room: &mut RoomState, world: &mut World, (pause, step): (Duration, Step)) -> bool {
+    world.now += pause;
+    while let Some(due) = room.due().filter(|due| *due <= world.now) {
+        let effects = room.decide(due, Input::Tick);
+        world.follow(room, &effects);
+    }
     if world.ended || !can_happen(room, &step) {
         return false;
     }
@@ -215,9 +234,9 @@ fn take(room: &mut RoomState, world: &mut World, step: Step) -> bool {
             room.admit(peer, *member).unwrap();
             Vec::new()
         }
-        Step::Entered(peer) => room.entered(peer),
+        Step::Entered(peer) => room.entered(world.now, peer),
         Step::Input(input) => {
-            let effects = room.decide(input.clone());
+            let effects = room.decide(world.now, input.clone());
             if let Input::Peer(peer, PeerNotice::Gone(_)) = input {
                 world.forget(peer);
             }
@@ -246,11 +265,14 @@ proptest! {
             take(&mut room, &mut world, step);
         }
         let mut effects = Vec::new();
-        room.settle(&mut effects);
-        // The first time, newly admitted members may be told; from then on nothing is left to do.
-        effects.clear();
-        room.settle(&mut effects);
+        // Newly admitted members may be told, what had to wait is done, and what rests is stopped.
+        for _ in 0..3 {
+            effects.clear();
+            world.now += Duration::from_secs(10);
+            room.settle(world.now, &mut effects);
+        }
         prop_assert!(effects.is_empty() , "{effects:?}");
+        prop_assert_eq!(room.due(), None);
         let speaking = room.speaking.clone();
         let views = room.participants();
         for same in [
@@ -260,7 +282,7 @@ proptest! {
             Input::Peer(PeerId::from_bits(99), PeerNotice::Connected),
             Input::Peer(PeerId::from_bits(99), PeerNotice::Gone(CloseReason::Left)),
         ] {
-            let effects = room.decide(same.clone());
+            let effects = room.decide(world.now, same.clone());
             prop_assert!(effects.is_empty(), "{same:?}: {effects:?}");
         }
         prop_assert_eq!(views, room.participants());
@@ -270,7 +292,8 @@ proptest! {
     fn nobody_is_told_the_same_twice(first in member(), steps in steps()) {
         let (mut room, mut world) = room(&first);
         let mut told: BTreeMap<PeerId, Vec<ParticipantView>> = BTreeMap::new();
-        for step in steps {
+        for (pause, step) in steps {
+            world.now += pause;
             if world.ended || !can_happen(&room, &step) {
                 continue;
             }
@@ -282,7 +305,7 @@ proptest! {
                         told.remove(peer);
                         world.forget(*peer);
                     }
-                    room.decide(input)
+                    room.decide(world.now, input)
                 }
             };
             world.follow(&room, &effects);
@@ -299,15 +322,20 @@ proptest! {
     }
 }
 
+/// A second of a room's time.
+fn at(second: u64) -> Duration {
+    Duration::from_secs(second)
+}
+
 #[test]
 fn a_room_without_participants_waits_as_long_as_it_is_told() {
     let viewer = Member::new("Ada".to_owned(), Intent::View, Wanted::Auto);
     let (mut room, mut world) = room(&viewer);
-    let at = |second| Input::Tick(Duration::from_secs(second));
     for (second, closes) in [(100, false), (129, false), (130, true)] {
-        let effects = room.decide(at(second));
+        let effects = room.decide(at(second), Input::Tick);
         world.follow(&room, &effects);
         assert_eq!(effects.contains(&Effect::Close(PeerId::from_bits(1), CloseReason::RoomEnded)), closes, "{second}");
+        assert_eq!(world.ended, closes, "whether the viewers' tasks still work or not");
     }
 }
 
@@ -315,13 +343,28 @@ fn a_room_without_participants_waits_as_long_as_it_is_told() {
 fn a_participant_in_time_keeps_the_room() {
     let (mut room, _) = room(&Member::new("Ada".to_owned(), Intent::View, Wanted::Auto));
     let closes = |effects: Vec<Effect>| effects.iter().any(|effect| matches!(effect, Effect::Close(..)));
-    assert!(!closes(room.decide(Input::Tick(Duration::from_secs(100)))));
+    assert!(!closes(room.decide(at(100), Input::Tick)));
     let late = PeerId::from_bits(2);
     room.admit(late, Member::new("Bo".to_owned(), Intent::Participate, Wanted::Auto)).unwrap();
-    assert!(!closes(room.decide(Input::Tick(Duration::from_secs(200)))));
-    room.decide(Input::Peer(late, PeerNotice::Gone(CloseReason::Left)));
-    assert!(!closes(room.decide(Input::Tick(Duration::from_secs(210)))), "the wait begins anew");
-    assert!(closes(room.decide(Input::Tick(Duration::from_secs(240)))));
+    assert!(!closes(room.decide(at(200), Input::Tick)));
+    room.decide(at(200), Input::Peer(late, PeerNotice::Gone(CloseReason::Left)));
+    assert!(!closes(room.decide(at(210), Input::Tick)), "the wait begins anew");
+    assert!(closes(room.decide(at(240), Input::Tick)));
+}
+
+#[test]
+fn who_is_put_out_leaves_nothing_behind() {
+    let mut room = rates::watching(2);
+    let (gone, other) = (PeerId::from_bits(1), PeerId::from_bits(2));
+    room.decide(at(1), Input::Speaking(vec![gone]));
+    let effects = room.decide(at(2), Input::Peer(gone, PeerNotice::Gone(CloseReason::Removed)));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Show(scene) if scene.len() == 1)), "{effects:?}");
+    assert_eq!(room.participants().iter().map(|view| view.id).collect::<Vec<_>>(), [other]);
+    // Its own last words, and the mixer's on it, come late.
+    room.decide(at(3), Input::Speaking(vec![gone]));
+    room.decide(at(3), Input::Peer(gone, PeerNotice::Connected));
+    assert_eq!(room.decide(at(4), Input::Peer(gone, PeerNotice::Gone(CloseReason::Removed))), []);
+    assert!(room.speaking().is_empty());
 }
 
 #[test]
@@ -332,7 +375,7 @@ fn sound_is_protected_as_long_as_any_line_is_lossy() {
     room.admit(bo, member("Bo")).unwrap();
     let mut changes = |peer, notice| {
         let protects = |effect| if let Effect::ProtectVoices(lossy) = effect { Some(lossy) } else { None };
-        room.decide(Input::Peer(peer, notice)).into_iter().find_map(protects)
+        room.decide(Duration::ZERO, Input::Peer(peer, notice)).into_iter().find_map(protects)
     };
     changes(ada, PeerNotice::Connected);
     assert_eq!(changes(ada, PeerNotice::Lossy(true)), Some(true));

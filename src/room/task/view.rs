@@ -26,7 +26,9 @@ impl RoomTask {
                 dropped: counts.dropped,
             })
         };
-        let mut renditions: Vec<RenditionView> = self.renditions.iter().filter_map(rendition).collect();
+        // One that rests makes nothing for anybody.
+        let running = self.renditions.iter().filter(|(key, _)| self.state.needs(key));
+        let mut renditions: Vec<RenditionView> = running.filter_map(rendition).collect();
         renditions.sort_by_key(|view| (std::cmp::Reverse(view.bitrate), view.codec));
         let ((frames, skipped), audio) = (self.stage.counts(), self.audio.view());
         RoomView {
