@@ -137,7 +137,9 @@ fn video_caps(codec: Codec, payload: Option<u8>) -> gst::Caps {
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("clock-rate", 90_000)
-        .field("extmap-1", TWCC);
+        .field("extmap-1", TWCC)
+        // As browsers do, whose colours a bot has (see `media::colour`).
+        .field("rtcp-fb-goog-remb", true);
     match codec {
         Codec::Vp8 => caps.field("encoding-name", "VP8").field("payload", i32::from(payload.unwrap_or(96))),
         Codec::H264 => caps
@@ -197,19 +199,8 @@ pub(super) fn offer(
     let description = webrtc.property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description");
     let text = description.and_then(|description| description.sdp().as_text().ok());
     let text = text.ok_or_else(|| CallError::Negotiation { step: "the offer", detail: "no text".to_owned() })?;
-    let text = with_remb(&certificate.announce(&text));
+    let text = certificate.announce(&text);
     Ok(if settings.wrong_fingerprint { with_wrong_fingerprint(&text) } else { text })
-}
-
-/// The same offer with what browsers offer and webrtcbin has no way to, by which they are known: a bot has their colours
-/// (see `media::colour`).
-fn with_remb(sdp: &str) -> String {
-    let line =
-        |line: &str| match line.strip_prefix("a=rtcp-fb:").and_then(|feedback| feedback.strip_suffix(" nack pli")) {
-            Some(number) => format!("{line}\r\na=rtcp-fb:{number} goog-remb\r\n"),
-            None => format!("{line}\r\n"),
-        };
-    sdp.lines().map(line).collect()
 }
 
 /// The same offer with the last digits of its certificates' fingerprints changed.
