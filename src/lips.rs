@@ -233,7 +233,7 @@ impl Track {
 
     fn report(&mut self, now: Duration, report: &SenderReport) {
         // 32 bits of seconds are below 2^52 µs.
-        let time = (u128::from(report.ntp) * 1_000_000 >> 32) as i64;
+        let time = ((u128::from(report.ntp) * 1_000_000) >> 32) as i64;
         let new = SenderClock { time, timestamp: report.rtp, heard: now };
         let agrees = |clock: SenderClock| (clock.time_of(new.timestamp, self.rate) - new.time).abs() <= CONTRADICTION;
         if self.clock.map_or(self.doubt.is_none(), agrees) {
