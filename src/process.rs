@@ -121,7 +121,8 @@ fn groups(text: &str) -> Vec<PathBuf> {
             "pids" => Path::new(CGROUPS).join("pids"),
             _ => continue,
         };
-        let inside = root.join(path.trim_start_matches('/'));
+        let path = path.trim_matches('/');
+        let inside = if path.is_empty() { root.clone() } else { root.join(path) };
         found.extend(inside.ancestors().take_while(|group| group.starts_with(&root)).map(Path::to_owned));
     }
     found

@@ -36,7 +36,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
 const ROOTS: [&str; 4] = ["main", "lib", "cli", "pipelines"];
 
 /// Leaves that have a folder; every other leaf is a file of its own in `src/`.
-const LEAF_FOLDERS: [&str; 4] = ["config", "mix_minus", "playout", "probe"];
+const LEAF_FOLDERS: [&str; 5] = ["config", "lips", "mix_minus", "playout", "probe"];
 
 /// What leaves may use besides the standard library.
 const LEAF_CRATES: [&str; 2] = ["serde", "thiserror"];

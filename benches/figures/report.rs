@@ -73,7 +73,7 @@ impl Row {
             return Verdict::NotJudged(doubt.clone());
         }
         // What cannot be less than nothing, and is, was never measured; neither was what is as small as its error.
-        let nothing = !(self.value.value > 2.0 * self.value.error) || !self.value.value.is_finite();
+        let nothing = self.value.value <= 2.0 * self.value.error || !self.value.value.is_finite();
         if nothing && self.value.error > 0.0 || self.value.value.is_nan() {
             return Verdict::NotJudged("the difference is within the noise".to_owned());
         }

@@ -23,9 +23,23 @@ pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<()
     home.ok_or_else(|| gst::glib::bool_error!("the branch is in no bin"))?.add(&setter)?;
     let pad = |name| setter.static_pad(name).ok_or_else(|| gst::glib::bool_error!("a pad is missing"));
     let (sink, source) = (pad("sink")?, pad("src")?);
-    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(packet)) = &mut info.data {
-            write(packet.make_mut(), number);
+    let branch = output.downgrade();
+    source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::QUERY_UPSTREAM, move |_, info| {
+        match &mut info.data {
+            Some(gst::PadProbeData::Buffer(packet)) => write(packet.make_mut(), number),
+            Some(gst::PadProbeData::Query(query)) => {
+                // The element itself answers past the filter, of which GStreamer complains in the log.
+                if let gst::QueryViewMut::Caps(query) = query.view_mut()
+                    && let Some(branch) = branch.upgrade()
+                {
+                    let mut caps = branch.query_caps(None);
+                    caps.make_mut().iter_mut().for_each(|caps| caps.set("payload", i32::from(number)));
+                    let within = query.filter().map(|filter| filter.intersect(&caps));
+                    query.set_result(&within.unwrap_or(caps));
+                    return gst::PadProbeReturn::Handled;
+                }
+            }
+            _ => {}
         }
         gst::PadProbeReturn::Ok
     });

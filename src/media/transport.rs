@@ -4,6 +4,8 @@
 //! before DTLS is up and the peer's certificate is the one that its SDP announced: GStreamer before 1.28.5 does not
 //! compare them (RFC 8122, section 5).
 
+mod streams;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -323,7 +325,7 @@ impl Transport {
             let Some(pipeline) = pipeline.upgrade().filter(|_| pad.direction() == gst::PadDirection::Src) else {
                 return;
             };
-            if let Err(error) = attach_inbound(&pipeline, pad, &shared, packets.clone()) {
+            if let Err(error) = streams::attach(&pipeline, pad, &shared, packets.clone()) {
                 tracing::warn!(%error, pad = %pad.name(), "an inbound stream was not taken");
             }
         });
@@ -398,12 +400,6 @@ impl Transport {
     }
 }
 
-fn sequence_number(packet: &gst::BufferRef) -> Option<u16> {
-    let mut bytes = [0; 2];
-    packet.copy_to_slice(2, &mut bytes).ok()?;
-    Some(u16::from_be_bytes(bytes))
-}
-
 /// The caps that webrtcbin matches with the offer's m-line; what else stands there (fmtp, feedback) comes from the offer.
 fn caps_of(track: &Track) -> gst::Caps {
     let (media, encoding, clock_rate) = match track.codec {
@@ -450,61 +446,6 @@ fn report(webrtc: &gst::Element, events: &Arc<dyn Fn(TransportEvent) + Send + Sy
             _ => {}
         }
     });
-}
-
-/// Leads a new inbound stream to the packet sink.
-fn attach_inbound(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
-    shared: &Arc<Shared>,
-    packets: PacketSink,
-) -> Result<(), GraphError> {
-    let error = |detail: &str| GraphError::Link { graph: "peer".to_owned(), detail: detail.to_owned() };
-    shared.inbound.fetch_add(1, Ordering::Relaxed);
-    let caps = pad.current_caps().or_else(|| pad.allowed_caps());
-    let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|s| s.get::<String>("media").ok());
-    let kind = match media.as_deref() {
-        Some("audio") => Some(Kind::Audio),
-        Some("video") => Some(Kind::Video),
-        _ => None,
-    };
-    if kind == Some(Kind::Video) {
-        *shared.video_pad.lock().unwrap_or_else(PoisonError::into_inner) = Some(pad.downgrade());
-    }
-    let sink = gst_app::AppSink::builder().sync(false).async_(false).enable_last_sample(false).build();
-    let counted = shared.clone();
-    let last_caps = Mutex::new(None::<gst::Caps>);
-    sink.set_callbacks(
-        gst_app::AppSinkCallbacks::builder()
-            .new_sample(move |sink| {
-                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                let Some(kind) = kind.filter(|_| counted.verified.load(Ordering::Acquire)) else {
-                    counted.refused.fetch_add(1, Ordering::Relaxed);
-                    return Ok(gst::FlowSuccess::Ok);
-                };
-                let mut last = last_caps.lock().unwrap_or_else(PoisonError::into_inner);
-                let changed = sample.caps().filter(|caps| last.as_deref() != Some(*caps)).map(ToOwned::to_owned);
-                if changed.is_some() {
-                    last.clone_from(&changed);
-                }
-                let packet = sample.buffer_owned();
-                drop(sample);
-                if let Some(mut packet) = packet {
-                    // The gate made one sequence of several sources: what a decoder has of another one is of no use.
-                    if sequence_number(&packet).is_some_and(|sequence| counted.gate.is_fresh(kind, sequence)) {
-                        packet.make_mut().set_flags(gst::BufferFlags::DISCONT);
-                    }
-                    packets(kind, changed.as_ref(), packet);
-                }
-                Ok(gst::FlowSuccess::Ok)
-            })
-            .build(),
-    );
-    pipeline.add(&sink).map_err(|_| error("no room for an inbound stream"))?;
-    sink.sync_state_with_parent().map_err(|_| error("an inbound stream did not start"))?;
-    let end = sink.static_pad("sink").ok_or_else(|| error("no sink pad"))?;
-    pad.link(&end).map_err(|_| error("an inbound stream cannot be linked"))?;
-    Ok(())
 }
 
 #[cfg(test)]

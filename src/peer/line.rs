@@ -24,7 +24,8 @@ const SILENT_AFTER: Duration = Duration::from_millis(3_500);
 /// …where its reports do not come more seldom. The pauses between them are random, and this many times the longest seen
 /// is not too short.
 const LONGEST_PAUSES: u32 = 2;
-/// Of so many pauses the longest counts; with fewer than these nothing is known, and silence means nothing before its end.
+/// Of so many pauses the longest counts; with fewer than these nothing is known, and without a picture silence means nothing
+/// before its end.
 const PAUSES: usize = 8;
 const PAUSES_TO_KNOW: usize = 3;
 
@@ -68,10 +69,12 @@ impl Reports {
         }
     }
 
-    /// How long the silence of a peer with such reports means nothing.
-    fn patience(&self) -> Duration {
+    /// How long the silence of a peer with such reports, and with or without a picture, means nothing.
+    fn patience(&self, live: bool) -> Duration {
         match self.pauses.iter().max() {
             Some(longest) if self.pauses.len() >= PAUSES_TO_KNOW => SILENT_AFTER.max(*longest * LONGEST_PAUSES),
+            // Where there are pictures, reports come each second.
+            _ if live => SILENT_AFTER,
             _ => VANISHED_AFTER,
         }
     }
@@ -127,7 +130,7 @@ impl Line {
         let mut findings = Vec::new();
         self.reports.note(sight.reported);
         let was_sending = sight.sent.is_some_and(|sent| sight.heard.saturating_sub(sent) <= TOGETHER);
-        let heard = !was_sending || silence < self.reports.patience();
+        let heard = !was_sending || silence < self.reports.patience(sight.live);
         if heard != self.heard {
             self.heard = heard;
             findings.push(Finding::Heard(heard));

@@ -330,7 +330,7 @@ mod tests {
         let (config, templates) = (rooms.shared.config.clone(), rooms.shared.templates.clone());
         let id: RoomId = "n".parse().unwrap();
         let permit = rooms.shared.admission.resources(cost::of_room(&config)).unwrap();
-        let room = RoomHandle::open(id.clone(), config, templates, permit).unwrap();
+        let room = RoomHandle::open(id.clone(), config, templates, permit).unwrap().established();
         rooms.registry().rooms.insert(id, room);
         for hanging in ["a", "b", "c", "x", "y", "z"] {
             rooms.add_hanging(hanging.parse().unwrap());

@@ -68,7 +68,7 @@ fn floods_of_one_address_keep_nobody_else_out() {
         (junk.into_iter().map(|one| one.join().unwrap()).sum::<usize>(), abandoned.join().unwrap())
     });
     println!("{junk} times junk, {} of them told to wait; {offers} offers", refused.load(Ordering::Relaxed));
-    assert!(junk > 100 && offers > 20, "the floods were floods");
+    assert!(junk > 100 && offers > 10, "the floods were floods");
     assert!(refused.load(Ordering::Relaxed) * 2 > junk, "junk is bounded by itself");
     bystanders.are_undisturbed("floods of junk and of offers");
     drop(bystanders);

@@ -34,18 +34,7 @@ impl Server {
     }
 
     pub fn process(&self) -> Process {
-        let own = std::process::id().to_string();
-        let is_ours = |pid: &u32| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            field("Name:") == Some("tessera") && field("PPid:") == Some(&own)
-        };
-        let entries =
-            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-        let mut pids = entries.filter_map(|name| name.parse().ok()).filter(is_ours);
-        let pid = pids.next().expect("the server runs");
-        assert_eq!(pids.next(), None, "one server at a time");
-        Process { pid }
+        Process { pid: self.program.pid() }
     }
 }
 

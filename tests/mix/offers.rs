@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tessera::bots::BotConfig;
+use tessera::bots::{BotConfig, Role};
 use tessera::control::{Codec, RoomView};
 use tessera::media::caller::Caller;
 
@@ -41,7 +41,7 @@ fn shows_all(server: &Server, caller: &Caller, room: &RoomView) {
 #[test]
 fn nobody_is_sent_more_than_it_wants() {
     let server = Server::start(&["audio.bitrate=32000"]);
-    let bot = server.join(server.bot(0));
+    let bot = server.join(BotConfig { role: Role::Publish, ..server.bot(0) });
     server.room_of(1);
     let video = "\r\nm=video";
     for (before, line, expected, bound) in [
@@ -69,7 +69,7 @@ fn nobody_is_sent_more_than_it_wants() {
             None => {
                 let room =
                     server.room_where("only sound", |room| room.viewers.iter().any(|one| one.rendition == "audio"));
-                assert!(room.renditions.is_empty(), "{room:?}");
+                assert!(room.renditions.is_empty(), "nobody gets pictures: {room:?}");
             }
         }
         let (counts, begin) = (caller.inbound().counts(), Instant::now());

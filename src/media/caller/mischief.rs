@@ -17,7 +17,9 @@ pub enum Outgoing<'a> {
 
 /// What is sent in a packet's place: any number of packets of the same kind. Called on streaming threads.
 #[derive(Clone)]
-pub struct Mischief(Arc<dyn Fn(Outgoing<'_>) -> Vec<Vec<u8>> + Send + Sync>);
+pub struct Mischief(Arc<Making>);
+
+type Making = dyn Fn(Outgoing<'_>) -> Vec<Vec<u8>> + Send + Sync;
 
 impl std::fmt::Debug for Mischief {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

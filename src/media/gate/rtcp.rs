@@ -28,10 +28,10 @@ const REQUEST: usize = 4; // bytes of a NACK's or FIR's entry, without a FIR's c
 /// RTCP packets that a peer may send at once, and a second.
 const PACKETS_BURST: f64 = 300.0;
 const PACKETS_RATE: f64 = 150.0;
-/// Retransmissions that a peer may ask for at once, and a second: of the 150 packets a second of 1.5 Mbit/s, a line that
-/// loses a third asks for 50, and for those of them once more that it loses again.
-const REPAIRS_BURST: f64 = 300.0;
-const REPAIRS_RATE: f64 = 150.0;
+/// Retransmissions that a peer may ask for at once, and a second: the packets of a large keyframe, and half of the 900
+/// packets a second of 8 Mbit/s. A line that loses more than that takes no such rendition.
+const REPAIRS_BURST: f64 = 1_000.0;
+const REPAIRS_RATE: f64 = 500.0;
 
 /// One packet of a compound.
 struct Part<'a> {

@@ -210,6 +210,12 @@ impl RoomHandle {
             let _held = (mail, heard);
             std::future::pending::<()>().await;
         });
-        Self { mailbox, news, standing: Arc::default() }
+        Self { mailbox, news, standing: Arc::default() }.established()
+    }
+
+    /// The room as if a peer of it had been connected.
+    pub(in crate::room) fn established(self) -> Self {
+        self.standing.established.store(true, Ordering::Release);
+        self
     }
 }
