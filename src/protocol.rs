@@ -61,8 +61,8 @@ pub enum ClientMessage {
         participant: Option<PeerId>,
         muted: bool,
     },
-    /// One's own camera (or screen) is switched off or on again. Without a word it takes some seconds until a picture that
-    /// stopped is known from one that stands still.
+    /// One's own camera (or screen) is switched off or on again. Without this word the last picture stands: one that stopped
+    /// and one on which nothing changes are the same on the wire.
     Camera {
         on: bool,
     },

@@ -266,11 +266,6 @@ impl Connection {
         self.transport.reported()
     }
 
-    /// Whether the peer makes a keyframe when it is asked for one, by its offer (RFC 4585, section 4.2).
-    pub fn answers_keyframe_requests(&self) -> bool {
-        self.plan.offer.video().is_some_and(|media| media.payload().feedback.pli)
-    }
-
     /// Whether the peer said that it sends no picture any more (RTCP BYE), and sent nothing of one since.
     pub fn picture_has_ended(&self) -> bool {
         self.transport.has_ended(Kind::Video)

@@ -27,8 +27,15 @@ pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
 /// decoder never waits. (A std mutex: held for a pointer's exchange, on streaming threads.)
 ///
 /// A picture does not age. A shared screen, a board, a slide stand still for minutes and are sent again when they change,
-/// and until then the last frame is what there is to see. It goes when its sender says so ([`set_paused`](Self::set_paused)),
-/// when it has certainly [stopped](Self::stop), or when what comes after it cannot be shown for a while: then it is old.
+/// and until then the last frame is what there is to see. On the wire a camera that was switched off is the same: Chromium
+/// sends nothing more of a canvas on which nothing changes, of a track that was taken away (`replaceTrack(null)`) and of an
+/// encoding that was made inactive, and answers requests for a keyframe (FIR, PLI) with a frame in none of these cases.
+/// Sender reports do not tell them apart either: without new packets they may as well be receiver reports (RFC 3550,
+/// section 6.4). A track that is muted (`enabled = false`) goes on with black frames, which are a picture.
+///
+/// So only a word ends a picture: the web client's `camera` message ([`set_paused`](Self::set_paused)), or an RTCP BYE of
+/// its source ([`stop`](Self::stop)). Its peer's silence ends it with the tile. And where packets go on to come of which no
+/// frame can be made, it is old after a while.
 #[derive(Debug, Default)]
 pub struct PictureSlot {
     state: Mutex<SlotState>,
@@ -48,9 +55,8 @@ struct SlotState {
     frames: u64,
     /// When the mixer last looked.
     looked: Option<Duration>,
-    /// When something last came that was not decoded, and how often it did.
+    /// When something last came that was not decoded.
     skipped: Option<Duration>,
-    skips: u64,
     /// The first and the last packet for the decoder since its last frame.
     expected: Option<(Duration, Duration)>,
     /// The sender says that it shows nothing.
@@ -165,7 +171,6 @@ impl PictureSlot {
     pub(super) fn skip(&self, now: Duration) {
         let mut state = self.lock();
         state.skipped = Some(now);
-        state.skips += 1;
         state.stopped = false;
     }
 
@@ -212,12 +217,6 @@ impl PictureSlot {
     pub fn last(&self) -> Option<Duration> {
         let state = self.lock();
         state.came.max(state.skipped)
-    }
-
-    /// How often something came: frames, and packets that were not decoded.
-    pub fn arrivals(&self) -> u64 {
-        let state = self.lock();
-        state.frames + state.skips
     }
 
     /// Frames decoded so far.

@@ -8,7 +8,6 @@ mod line;
 mod loss;
 mod merge;
 pub mod newest;
-mod still;
 mod task;
 
 use std::sync::Arc;
@@ -159,7 +158,6 @@ impl Peer {
             clock,
             connection,
             line: line::Line::new(opening.rungs, opening.best_rung),
-            stillness: still::Stillness::new(),
             trickle: opening.trickle,
             client: client.clone(),
             pulse: pulse.clone(),

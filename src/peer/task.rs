@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use super::happening::Happening;
 use super::line::{Finding, Line, Sight};
 use super::newest;
-use super::still::{self, Step, Stillness};
 use super::{PeerCommand, PeerNotice, Pulse};
 use crate::control::{Candidate, CloseReason, Event};
 use crate::id::PeerId;
@@ -33,7 +32,6 @@ pub(super) struct PeerTask<N: Fn(PeerNotice)> {
     pub(super) clock: RoomClock,
     pub(super) connection: Arc<Connection>,
     pub(super) line: Line,
-    pub(super) stillness: Stillness,
     pub(super) trickle: bool,
     pub(super) client: newest::Sender<Event>,
     pub(super) pulse: Arc<Pulse>,
@@ -198,13 +196,16 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
         if self.client.is_closed() {
             return Some(CloseReason::Left);
         }
-        self.mind_stillness(now);
+        let picture = self.connection.picture();
+        if self.connection.picture_has_ended() {
+            picture.stop();
+        }
         let sight = Sight {
             now,
             heard: self.connection.heard(),
             sent: self.connection.sent(),
             reported: self.connection.reported(),
-            live: self.connection.picture().is_live(),
+            live: picture.is_live(),
             report: self.connection.line_report(),
         };
         for finding in self.line.look(sight) {
@@ -221,24 +222,6 @@ impl<N: Fn(PeerNotice) + Send + 'static> PeerTask<N> {
 }
 
 impl<N: Fn(PeerNotice)> PeerTask<N> {
-    /// Finds out whether a picture that came no more is over.
-    fn mind_stillness(&mut self, now: Duration) {
-        let picture = self.connection.picture();
-        if self.connection.picture_has_ended() {
-            picture.stop();
-        }
-        let answers = self.connection.answers_keyframe_requests();
-        let sight = still::Sight { now, last: picture.last(), arrivals: picture.arrivals(), answers };
-        match self.stillness.look(sight) {
-            Step::Nothing => {}
-            Step::Ask => self.request_keyframe(),
-            Step::Stop => {
-                tracing::debug!("the picture has stopped");
-                picture.stop();
-            }
-        }
-    }
-
     fn request_keyframe(&self) {
         let connection = self.connection.clone();
         tokio::task::spawn_blocking(move || connection.request_keyframe());

@@ -83,6 +83,11 @@ impl<T: Send + 'static> Observation<T> {
         self.found.lock().unwrap().last().is_some_and(holds)
     }
 
+    /// What `find` makes of all of them so far.
+    pub fn so_far<R>(&self, find: impl FnOnce(&[T]) -> R) -> R {
+        find(&self.found.lock().unwrap())
+    }
+
     pub fn end(self) -> Vec<T> {
         self.task.abort();
         std::mem::take(&mut self.found.lock().unwrap())

@@ -121,8 +121,8 @@ fn main() {
 fn send(rtc: &mut Rtc, mid: Mid, kind: MediaKind, packet: &[u8]) {
     let Some((header, payload)) = packet.split_first_chunk::<HEADER>() else { return };
     let codec = if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
-    let media = rtc.media(mid).expect("it was negotiated");
-    let params = media.payload_params().iter().find(|params| params.spec().codec == codec);
+    // Numbered as in its own offer, which the answer repeats.
+    let params = rtc.codec_config().params().iter().find(|params| params.spec().codec == codec);
     let pt = params.expect("the codec was negotiated").pt();
     let sequence = u64::from(u16::from_be_bytes([header[2], header[3]]));
     let time = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
