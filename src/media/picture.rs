@@ -171,6 +171,7 @@ impl PictureSlot {
     pub(super) fn skip(&self, now: Duration) {
         let mut state = self.lock();
         state.skipped = Some(now);
+        state.expected = None;
         state.stopped = false;
     }
 
