@@ -16,6 +16,7 @@ use super::clock::RoomClock;
 use super::colour::{Colours, Conversion, Unsaid, canvas_info};
 use super::door::Door;
 use super::graph::{Graph, GraphError, GraphEvent};
+use super::guarded;
 use super::parameter_sets;
 use super::picture::{Frame, PictureSlot};
 use super::template::Templates;
@@ -145,7 +146,7 @@ impl VideoDecoder {
         let door = Door::before(&graph, first, codec, clock, slot.clone(), move |event| told(event))?;
         // The crop follows the coded size before the first frame of that size reaches it.
         let shaped = shape.clone();
-        graph.pad("decoder", "src")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        guarded::probe(&graph.pad("decoder", "src")?, gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
                 && let Ok(info) = gst_video::VideoInfo::from_caps(caps.caps())
             {

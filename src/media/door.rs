@@ -18,6 +18,7 @@ use super::coded_frame::CodedFrame;
 use super::coded_size::announced;
 use super::decoder::DecoderEvent;
 use super::graph::{Graph, GraphError};
+use super::guarded;
 use super::intake::{Arrival, Decision, Intake, Shown};
 use super::kept::{Cost, Kept};
 use super::keyframe_requests::{self, lock};
@@ -91,7 +92,7 @@ impl Door {
 
         let stands = door.clone();
         let what = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
-        graph.pad(element, "sink")?.add_probe(what, move |pad, info| {
+        guarded::probe(&graph.pad(element, "sink")?, what, move |pad, info| {
             let _entered = stands.span.enter();
             let passes = match &info.data {
                 _ if stands.open.load(Ordering::Relaxed) => true,
@@ -113,7 +114,7 @@ impl Door {
             if passes { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
         });
         let hides = door.clone();
-        graph.pad("decoder", "src")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        guarded::probe(&graph.pad("decoder", "src")?, gst::PadProbeType::BUFFER, move |_, info| {
             let from = hides.shown_from.load(Ordering::Relaxed);
             let stamp = info.buffer().and_then(|frame| frame.pts()).map(gst::ClockTime::nseconds);
             let shown = from != NEVER && stamp.is_none_or(|stamp| stamp >= from);

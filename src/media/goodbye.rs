@@ -13,6 +13,8 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 
+use super::guarded;
+
 /// How long a goodbye may take. It takes less than a millisecond; a socket or a machine that is stuck must not hold up the
 /// end.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -62,15 +64,14 @@ fn close(encoder: &gst::Element) -> bool {
     let (Some(data), Some(output)) = (encoder.static_pad("sink"), encoder.static_pad("src")) else { return false };
     let Some(next) = output.peer() else { return false };
     let (sender, sent) = mpsc::sync_channel(1);
-    next.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    guarded::probe(&next, gst::PadProbeType::BUFFER, move |_, info| {
         let Some(gst::PadProbeData::Buffer(record)) = &info.data else { return gst::PadProbeReturn::Ok };
-        let mut kind = [0];
-        if record.copy_to_slice(0, &mut kind).is_err() || kind != [ALERT] {
+        if guarded::bytes(record, 0) != Some([ALERT]) {
             return gst::PadProbeReturn::Ok;
         }
         // It is on its way through the sink. The encoder's pad is idle when that has it.
         let sender = sender.clone();
-        output.add_probe(gst::PadProbeType::IDLE, move |_, _| {
+        guarded::probe(&output, gst::PadProbeType::IDLE, move |_, _| {
             // Whoever waited may have given up.
             let _ = sender.try_send(());
             gst::PadProbeReturn::Remove
@@ -168,7 +169,7 @@ mod tests {
         let ends = Ends::new("stuck");
         ends.connect();
         let socket = ends.decoders[1].static_pad("sink").unwrap();
-        socket.add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, |_, _| gst::PadProbeReturn::Ok);
+        guarded::probe(&socket, gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, |_, _| gst::PadProbeReturn::Ok);
         let start = Instant::now();
         assert!(!close(&ends.encoders[0]));
         let took = start.elapsed();

@@ -14,6 +14,7 @@ use super::addresses;
 use super::clock::RoomClock;
 use super::dtls::{self, AfterHandshake};
 use super::gate::Gate;
+use super::guarded;
 use super::receiver_reports::{self, ReceiverReports};
 use super::transport::{Kind, ReportSink, Track, TransportError};
 use crate::config;
@@ -63,8 +64,7 @@ impl Heard {
         if !self.settled.load(Ordering::Relaxed) {
             return true;
         }
-        let mut first = [0; 1];
-        if datagram.copy_to_slice(0, &mut first).is_err() || !dtls::is_dtls(&first) {
+        if !guarded::bytes::<1>(datagram, 0).is_some_and(|first| dtls::is_dtls(&first)) {
             return true;
         }
         let Ok(datagram) = datagram.map_readable() else { return false };
@@ -151,7 +151,7 @@ pub(super) fn configure_insides(
             }
             "nicesrc" => {
                 let (Some(pad), heard) = (element.static_pad("src"), heard.clone()) else { return };
-                pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+                guarded::probe(&pad, gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
                     let now = clock.now();
                     if let Some(gst::PadProbeData::Buffer(datagram)) = &info.data
                         && !heard.passes(datagram, now)
@@ -211,7 +211,7 @@ pub(super) fn on_rtcp(session: &gst::Element, take: impl Fn(&[u8]) + Send + Sync
         if let Some(Ok(packet)) = values.get(1).map(gst::glib::Value::get::<gst::Buffer>)
             && let Ok(packet) = packet.map_readable()
         {
-            take(&packet);
+            let _ = guarded::call(|| take(&packet));
         }
         None
     });
@@ -220,11 +220,10 @@ pub(super) fn on_rtcp(session: &gst::Element, take: impl Fn(&[u8]) + Send + Sync
 /// Sets a jitterbuffer's latency for voice if its first packet is one: webrtcbin has one latency for all.
 fn shorten_audio_wait(jitterbuffer: &gst::Element, audio_payload: Option<u8>) {
     let (Some(pad), weak) = (jitterbuffer.static_pad("sink"), jitterbuffer.downgrade()) else { return };
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    guarded::probe(&pad, gst::PadProbeType::BUFFER, move |_, info| {
         let Some(gst::PadProbeData::Buffer(packet)) = &info.data else { return gst::PadProbeReturn::Ok };
-        let mut header = [0u8; 2];
-        if packet.copy_to_slice(0, &mut header).is_ok()
-            && Some(header[1] & 0x7f) == audio_payload
+        if let Some([_, marked]) = guarded::bytes(packet, 0)
+            && Some(marked & 0x7f) == audio_payload
             && let Some(jitterbuffer) = weak.upgrade()
         {
             jitterbuffer.set_property("latency", AUDIO_LATENCY_MS);

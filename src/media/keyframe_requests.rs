@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
 use super::clock::RoomClock;
+use super::guarded;
 
 /// Shortest time between two requests, and the longest while packets come and the keyframe does not.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -133,7 +133,7 @@ pub(super) fn lock(requests: &Mutex<KeyframeRequests>) -> MutexGuard<'_, Keyfram
 /// keyframe that was asked for is missing. All of it on streaming threads.
 pub(super) fn stand_at(packets: &gst::Pad, clock: RoomClock, requests: &Shared, ask: Arc<dyn Fn() + Send + Sync>) {
     let (wanted, sent) = (requests.clone(), ask.clone());
-    packets.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+    guarded::probe(packets, gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
         if !info.event().is_some_and(|event| gst_video::ForceKeyUnitEvent::is(event)) {
             return gst::PadProbeReturn::Ok;
         }
@@ -145,7 +145,7 @@ pub(super) fn stand_at(packets: &gst::Pad, clock: RoomClock, requests: &Shared, 
         gst::PadProbeReturn::Handled
     });
     let coming = requests.clone();
-    packets.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+    guarded::probe(packets, gst::PadProbeType::BUFFER, move |_, _| {
         let now = clock.now();
         let due = {
             let mut requests = lock(&coming);
@@ -162,7 +162,7 @@ pub(super) fn stand_at(packets: &gst::Pad, clock: RoomClock, requests: &Shared, 
 pub(super) fn watch(packets: &gst::Pad, frames: &gst::Pad, clock: RoomClock, ask: impl Fn() + Send + Sync + 'static) {
     let requests = Shared::default();
     stand_at(packets, clock, &requests, Arc::new(ask));
-    frames.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    guarded::probe(frames, gst::PadProbeType::BUFFER, move |_, info| {
         if info.buffer().is_some_and(|frame| !frame.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             lock(&requests).keyframe(clock.now());
         }

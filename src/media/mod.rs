@@ -30,6 +30,7 @@ mod dtls;
 mod gate;
 mod goodbye;
 mod graph;
+mod guarded;
 mod held;
 mod inbound;
 mod insides;

@@ -3,17 +3,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 
 use super::coded_frame::CodedFrame;
 use super::coded_size;
+use super::guarded;
 use crate::control::Codec;
 
 /// Puts `sets`, a byte stream, in front of each access unit that passes `pad` and that decoding may begin with, until one has
 /// its own: which of them it begins with is decided behind. What looks at the units there must be added after this.
 pub(super) fn lead_in(pad: &gst::Pad, sets: Vec<u8>) {
     let done = AtomicBool::new(false);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    guarded::probe(pad, gst::PadProbeType::BUFFER, move |_, info| {
         let Some(gst::PadProbeData::Buffer(unit)) = &mut info.data else { return gst::PadProbeReturn::Ok };
         if !done.load(Ordering::Relaxed) {
             let (own, frame) = match unit.map_readable() {
@@ -33,6 +33,7 @@ pub(super) fn lead_in(pad: &gst::Pad, sets: Vec<u8>) {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use gstreamer::prelude::*;
     use gstreamer_app as gst_app;
     use gstreamer_rtp as gst_rtp;
 

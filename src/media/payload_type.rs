@@ -5,6 +5,8 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_rtp as gst_rtp;
 
+use super::guarded;
+
 /// What a payloader can be told to write for `number`.
 pub(super) fn stand_in(number: u8) -> u8 {
     if (96..=127).contains(&number) { number } else { 96 }
@@ -24,7 +26,7 @@ pub(super) fn link(output: &gst::Pad, input: &gst::Pad, number: u8) -> Result<()
     let pad = |name| setter.static_pad(name).ok_or_else(|| gst::glib::bool_error!("a pad is missing"));
     let (sink, source) = (pad("sink")?, pad("src")?);
     let branch = output.downgrade();
-    source.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::QUERY_UPSTREAM, move |_, info| {
+    guarded::probe(&source, gst::PadProbeType::BUFFER | gst::PadProbeType::QUERY_UPSTREAM, move |_, info| {
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(packet)) => write(packet.make_mut(), number),
             Some(gst::PadProbeData::Query(query)) => {

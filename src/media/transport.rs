@@ -22,6 +22,7 @@ use super::clock::RoomClock;
 use super::gate::Gate;
 use super::goodbye;
 use super::graph::{Graph, GraphError, GraphEvent};
+use super::guarded;
 use super::insides::{Heard, configure_ice, configure_insides};
 use super::payload_type;
 use super::receiver_reports::ReceiverReports;
@@ -385,7 +386,7 @@ impl Transport {
             Kind::Video => {
                 let wants = events.clone();
                 let end = source.static_pad("src").ok_or_else(|| link("has no source"))?;
-                end.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+                guarded::probe(&end, gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
                     if let Some(gst::PadProbeData::Event(event)) = &info.data
                         && gst_video::ForceKeyUnitEvent::is(event)
                     {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -107,17 +107,25 @@ impl Program {
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, log) = mpsc::sync_channel(LOG_LINES);
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        let agent = config.max_redirects(0).build().into();
+        // Owned from here on: whatever fails, it ends with the test.
+        let mut program = Self { child, address: String::new(), log: Mutex::new(log), agent };
+        program.address = program.listens_at();
+        program
+    }
+
+    fn listens_at(&self) -> String {
+        let log = self.log.lock().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        let address = loop {
+        loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = log.recv_timeout(left).expect("the server says where it listens");
             if let Some((_, address)) = line.split_once("listening on http://") {
                 // In JSON more follows.
-                break address.split('"').next().unwrap_or_default().to_owned();
+                return address.split('"').next().unwrap_or_default().to_owned();
             }
-        };
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
-        Self { child, address, log: Mutex::new(log), agent: config.max_redirects(0).build().into() }
+        }
     }
 
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -165,12 +173,17 @@ impl Program {
 
     /// Everything logged since it listened; only after its end.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().iter().collect::<Vec<_>>().join("\n")
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().collect::<Vec<_>>().join("\n")
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            eprintln!("the server had ended by itself, {status}: {}", self.log());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

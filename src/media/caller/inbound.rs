@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 use super::reports::Reports;
 use super::{CallError, Receive, element, host_time};
 use crate::media::clock::RoomClock;
+use crate::media::guarded;
 use crate::media::insides::{hasten_feedback, on_rtcp, report_capture_time, set_rtcp_interval};
 use crate::media::keyframe_requests;
 use crate::media::template::Templates;
@@ -377,7 +378,7 @@ impl Inbound {
 
 /// Calls `count` for every buffer that passes `pad`, alone or in a list.
 fn count_buffers(pad: &gst::Pad, count: impl Fn(&gst::BufferRef) + Send + Sync + 'static) {
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+    guarded::probe(pad, gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
         match &info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => count(buffer),
             Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&count),
@@ -389,8 +390,7 @@ fn count_buffers(pad: &gst::Pad, count: impl Fn(&gst::BufferRef) + Send + Sync +
 
 /// Whether this is the last packet of a frame: the marker bit of RTP's header (RFC 3550, section 5.1).
 fn ends_frame(packet: &gst::BufferRef) -> bool {
-    let mut header = [0; 2];
-    packet.copy_to_slice(0, &mut header).is_ok() && header[1] & 0x80 != 0
+    guarded::bytes(packet, 0).is_some_and(|[_, marked]| marked & 0x80 != 0)
 }
 
 /// A panic of another holder leaves nothing half-written behind these locks.

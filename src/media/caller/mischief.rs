@@ -6,6 +6,8 @@ use std::sync::Arc;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use crate::media::guarded;
+
 /// A packet on its way out, not protected yet.
 #[derive(Clone, Copy, Debug)]
 pub enum Outgoing<'a> {
@@ -50,7 +52,7 @@ impl Mischief {
 
     fn watch(&self, pad: &gst::Pad, outgoing: impl Fn(&[u8]) -> Outgoing<'_> + Send + Sync + 'static) {
         let mischief = self.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |pad, info| {
+        guarded::probe(pad, gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |pad, info| {
             let packets: Vec<gst::Buffer> = match &info.data {
                 Some(gst::PadProbeData::Buffer(packet)) => vec![packet.clone()],
                 Some(gst::PadProbeData::BufferList(list)) => list.iter_owned().collect(),

@@ -13,6 +13,7 @@ use gstreamer_webrtc::WebRTCPeerConnectionState;
 use super::{CallError, Direction, Inbound, Relay, Settings, element};
 use crate::control::Codec;
 use crate::media::certificate::Certificate;
+use crate::media::guarded;
 use crate::media::payload_type;
 use crate::media::template::Templates;
 
@@ -255,7 +256,7 @@ pub(super) fn cut(pipeline: &gst::Pipeline) {
         {
             let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
             // Not Drop: with that the bindings leave GStreamer a null to free, of which it complains.
-            pad.add_probe(data, |_, _| gst::PadProbeReturn::Handled);
+            guarded::probe(&pad, data, |_, _| gst::PadProbeReturn::Handled);
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use gstreamer as gst;
 use rtcp_types::{Compound, Packet};
 
+use crate::media::guarded;
+
 /// From the epoch of NTP, 1900, to that of Unix.
 const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
 
@@ -35,10 +37,7 @@ impl Reports {
 
     /// Takes an RTP packet that came at `now`.
     pub(super) fn packet(&mut self, packet: &gst::BufferRef, video: bool, now: Duration) {
-        let mut header = [0u8; 12];
-        if packet.copy_to_slice(0, &mut header).is_err() {
-            return;
-        }
+        let Some(header) = guarded::bytes::<12>(packet, 0) else { return };
         let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (timestamp, ssrc) = (word(4), word(8));
         let Some((time, reported)) = self.clocks.get(&ssrc) else { return };

@@ -26,6 +26,7 @@ pub(super) use self::lines::ssrc;
 use self::lines::{COUNTED, Lines, Way};
 use self::rtcp::Allowance;
 use super::clock::RoomClock;
+use super::guarded;
 use super::transport::{Kind, Track};
 
 /// Beginnings that may be on their way through a jitterbuffer.
@@ -107,7 +108,7 @@ impl Gate {
 
     fn guard_srtp(self: &Arc<Self>, pad: &gst::Pad) {
         let gate = self.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        guarded::probe(pad, gst::PadProbeType::BUFFER, move |pad, info| {
             let Some(packet) = info.buffer() else { return gst::PadProbeReturn::Ok };
             let entry = encrypted_ssrc(packet).map(|ssrc| gate.lock().admission.packet(ssrc, gate.clock.now()));
             match entry {
@@ -128,16 +129,16 @@ impl Gate {
         let gate = self.clone();
         match pad.name().as_str() {
             "recv_rtp_sink" => {
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| gate.receive(info));
+                guarded::probe(pad, gst::PadProbeType::BUFFER, move |_, info| gate.receive(info));
             }
             "recv_rtp_src" => {
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                guarded::probe(pad, gst::PadProbeType::BUFFER, move |_, info| {
                     let counted = info.buffer().is_some_and(|packet| ssrc_at(packet, 8) == Some(COUNTED));
                     if counted { gst::PadProbeReturn::Handled } else { gst::PadProbeReturn::Ok }
                 });
             }
             "recv_rtcp_sink" => {
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                guarded::probe(pad, gst::PadProbeType::BUFFER, move |_, info| {
                     gate.translate(info, |packet, gate| {
                         let (now, mut state) = (gate.clock.now(), gate.lock());
                         let State { admission, lines, allowance, .. } = &mut *state;
@@ -149,7 +150,7 @@ impl Gate {
                 });
             }
             "send_rtcp_src" => {
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                guarded::probe(pad, gst::PadProbeType::BUFFER, move |_, info| {
                     gate.translate(info, |packet, gate| rtcp::outgoing(packet, &gate.lock().lines))
                 });
             }
@@ -221,23 +222,19 @@ impl Gate {
 
 /// The SSRC of SRTP or SRTCP, which both leave in the clear; RFC 5761 (section 4) tells them apart.
 fn encrypted_ssrc(packet: &gst::BufferRef) -> Option<u32> {
-    let mut start = [0; 2];
-    packet.copy_to_slice(0, &mut start).ok()?;
+    let start: [u8; 2] = guarded::bytes(packet, 0)?;
     let (at, shortest) = if (192..=223).contains(&start[1]) { (4, RTCP_HEADER) } else { (8, RTP_HEADER) };
     ssrc_at(packet, at).filter(|_| packet.size() >= shortest)
 }
 
 fn ssrc_at(packet: &gst::BufferRef, at: usize) -> Option<u32> {
-    let mut ssrc = [0; 4];
-    packet.copy_to_slice(at, &mut ssrc).ok()?;
-    Some(u32::from_be_bytes(ssrc))
+    guarded::bytes(packet, at).map(u32::from_be_bytes)
 }
 
 /// The RTP packet less its CSRCs, if it has any.
 fn without_csrcs(packet: &gst::BufferRef) -> Option<gst::Buffer> {
-    let mut first = [0; 1];
-    packet.copy_to_slice(0, &mut first).ok()?;
-    let count = usize::from(first[0] & 0x0f);
+    let [first] = guarded::bytes(packet, 0)?;
+    let count = usize::from(first & 0x0f);
     if count == 0 {
         return None;
     }

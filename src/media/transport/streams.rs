@@ -58,7 +58,5 @@ pub(super) fn attach(
 }
 
 fn sequence_number(packet: &gst::BufferRef) -> Option<u16> {
-    let mut bytes = [0; 2];
-    packet.copy_to_slice(2, &mut bytes).ok()?;
-    Some(u16::from_be_bytes(bytes))
+    guarded::bytes(packet, 2).map(u16::from_be_bytes)
 }
