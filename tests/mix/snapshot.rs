@@ -70,9 +70,17 @@ fn a_room_that_nobody_watches_is_looked_at_for_a_snapshot() {
     for _ in 0..2 {
         shows_everybody(&server, &room);
     }
-    // A camera that is off is not waited for.
+    // A picture that stands still is neither waited for nor missing.
     bots[1].controls().pause_video(true);
-    server.room_where("the camera is known to be off", |room| !live(&room.participants[1]));
+    let sent = bots[0].controls().sent_frames();
+    server.eventually("4 s of the others", || (bots[0].controls().sent_frames() >= sent + 120).then_some(()));
+    let asked = std::time::Instant::now();
+    shows_everybody(&server, &room);
+    assert!(asked.elapsed() < Duration::from_millis(1_900), "{:?} for a snapshot", asked.elapsed());
+    // One that is refused is not waited for, either.
+    bots[1].controls().resize(8_192, 1_808);
+    bots[1].controls().pause_video(false);
+    server.room_where("it is refused", |room| room.participants[1].refused.is_some());
     let asked = std::time::Instant::now();
     let shown = snapshot(&server, &room);
     assert!(asked.elapsed() < Duration::from_millis(1_900), "{:?} for a snapshot", asked.elapsed());

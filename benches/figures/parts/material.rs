@@ -66,8 +66,8 @@ pub fn camera(index: usize, templates: &Templates) -> Result<Vec<Vec<gst::Sample
 }
 
 fn marked(packet: &gst::Sample) -> bool {
-    let mut header = [0; 2];
-    packet.buffer().is_none_or(|packet| packet.copy_to_slice(0, &mut header).is_err()) || header[1] & 0x80 != 0
+    let second = packet.buffer().and_then(|packet| packet.map_readable().ok()?.get(1).copied());
+    second.is_none_or(|byte| byte & 0x80 != 0)
 }
 
 /// What its packets are.

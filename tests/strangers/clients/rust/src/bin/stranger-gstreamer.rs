@@ -12,6 +12,9 @@ const AUDIO: &str =
     "application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=111,encoding-params=(string)2";
 const VIDEO: &str = "application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000,payload=96";
 
+/// The payload type in AUDIO.
+const VOICE: u8 = 111;
+
 fn main() {
     let told = Told::read();
     gst::init().unwrap();
@@ -72,16 +75,17 @@ fn watch(pipeline: &gst::Pipeline, told: &Told) {
     let weak = pipeline.downgrade();
     source.connect_pad_added(move |_, pad| {
         let Some(pipeline) = weak.upgrade() else { return };
-        let caps = pad.current_caps().or_else(|| pad.allowed_caps());
-        let media = caps.as_ref().and_then(|caps| caps.structure(0)).and_then(|caps| caps.get::<String>("media").ok());
-        let wire = if media.as_deref() == Some("audio") { voice.clone() } else { picture.clone() };
+        let (voice, picture) = (voice.clone(), picture.clone());
         let sink = gst_app::AppSink::builder().sync(false).async_(false).build();
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
                     if let Some(packet) = sample.buffer() {
-                        wire.give(&packet.map_readable().map_err(|_| gst::FlowError::Error)?);
+                        let packet = packet.map_readable().map_err(|_| gst::FlowError::Error)?;
+                        // Its pads have no caps yet when they come.
+                        let is_voice = packet.get(1).is_some_and(|marked| marked & 0x7f == VOICE);
+                        if is_voice { &voice } else { &picture }.give(&packet);
                     }
                     Ok(gst::FlowSuccess::Ok)
                 })

@@ -41,10 +41,8 @@ fn main() {
     let (offer, pending) = changes.apply().unwrap();
     let setup = "a=setup:actpass\r\n";
     let offer = offer.to_sdp_string().replace(setup, told.setup.as_deref().unwrap_or(setup));
-    let mut response = ureq::post(&told.url)
-        .header("content-type", "application/sdp")
-        .send(offer)
-        .expect("the offer is taken");
+    let mut response =
+        ureq::post(&told.url).header("content-type", "application/sdp").send(offer).expect("the offer is taken");
     let location = response.headers()["location"].to_str().unwrap().to_owned();
     let answer = response.body_mut().read_to_string().unwrap();
     rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap()).unwrap();
