@@ -87,6 +87,7 @@ fn a_publisher_that_makes_no_keyframe_when_asked_is_seen_at_once() {
         // And goes on seeing them.
         let (_, last, shows) = &frames[frames.len() - 1];
         assert!(last, "{visit} sees at last {shows:?}");
+        server.program.end_session(&answer);
         drop(caller);
         server.room_where("no viewer", |room| room.viewers.is_empty() && room.renditions.is_empty());
     }

@@ -8,17 +8,17 @@ use tessera::control::{Codec, RoomView};
 use tessera::media::caller::Caller;
 
 use crate::guest::watcher;
-use crate::program::PATIENCE;
+use crate::program::{Answer, PATIENCE};
 use crate::server::Server;
 use crate::sight::{everybody_is_seen, is_as_told};
 
 /// Asks to watch with the caller's offer as `edit` changes it; gives the answer.
 #[track_caller]
-fn watch(server: &Server, caller: &Caller, edit: impl Fn(&str) -> String) -> String {
+fn watch(server: &Server, caller: &Caller, edit: impl Fn(&str) -> String) -> Answer {
     let offer = edit(&caller.offer().unwrap());
     let answer = server.program.post_sdp("/whep/studio", &offer);
     assert_eq!(answer.status, 201, "{answer:?} to {offer}");
-    answer.text().to_owned()
+    answer
 }
 
 /// The width of the first picture after this.
@@ -63,7 +63,7 @@ fn nobody_is_sent_more_than_it_wants() {
             }
             _ => offer.replacen(before, &format!("\r\n{line}{before}"), 1),
         });
-        caller.connect(&answer, PATIENCE).unwrap();
+        caller.connect(answer.text(), PATIENCE).unwrap();
         match expected {
             Some(expected) => assert_eq!(width(&server, &caller), expected, "{line}"),
             None => {
@@ -80,6 +80,7 @@ fn nobody_is_sent_more_than_it_wants() {
         let rate = (later.audio_bytes + later.video_bytes - bytes) as f64 * 8.0 / begin.elapsed().as_secs_f64();
         assert!(rate < f64::from(bound) * 1.1, "{line}: {rate} bit/s");
         assert_eq!(later.video_frames > counts.video_frames, expected.is_some(), "{line}");
+        server.program.end_session(&answer);
         drop(caller);
         server.room_where("nobody watches", |room| room.viewers.is_empty());
     }
@@ -99,11 +100,12 @@ fn who_takes_no_fragments_is_sent_single_nal_units() {
             assert!(offer.contains(mode), "{offer}");
             offer.replace(mode, changed)
         });
-        assert!(answer.contains("packetization-mode=0"), "{answer}");
-        caller.connect(&answer, PATIENCE).unwrap();
+        assert!(answer.text().contains("packetization-mode=0"), "{answer:?}");
+        caller.connect(answer.text(), PATIENCE).unwrap();
         shows_all(&server, &caller, &room);
         let encoders = server.room().renditions;
         assert_eq!(encoders.len(), 2, "those who take fragments have an encoder of their own: {encoders:?}");
+        server.program.end_session(&answer);
         drop(caller);
         server.room_where("nobody watches", |room| room.viewers.is_empty());
     }
@@ -157,9 +159,10 @@ fn the_transport_may_be_that_of_the_second_m_line() {
         let video: String = video.split_inclusive("\r\n").filter(of_transport).collect();
         format!("{}{audio}", video.replace("m=video 9", "m=video 0"))
     });
+    let answer = answer.text();
     assert!(answer.find("m=video") < answer.find("m=audio"), "{answer}");
     let begin = Instant::now();
-    viewer.connect(&swapped(&answer), PATIENCE).unwrap();
+    viewer.connect(&swapped(answer), PATIENCE).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
     shows_all(&server, &viewer, &room);
     drop((bot, viewer));

@@ -150,6 +150,13 @@ impl Program {
         self.ask("POST", path, &[("content-type", "application/sdp")], body.as_bytes())
     }
 
+    /// Ends the session that this answer to an offer made.
+    #[track_caller]
+    pub fn end_session(&self, answer: &Answer) {
+        let ended = self.ask("DELETE", answer.header("location").unwrap(), &[], &[]);
+        assert_eq!(ended.status, 200, "{ended:?}");
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
