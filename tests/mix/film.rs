@@ -56,7 +56,7 @@ fn players(server: &Server, count: usize, width: u32, height: u32, bitrate: u32)
     let player = |index| BotConfig {
         picture: Picture::File(film()),
         role: Role::Publish,
-        fps: 25,
+        fps: FPS,
         width,
         height,
         bitrate,
@@ -81,7 +81,7 @@ fn likenesses(settings: &[&str], count: usize, sent: (u32, u32), bitrate: u32) -
         originals(width, height).into_iter().map(|frame| frame[..width * shown].to_vec()).collect();
     // Past the first pictures, in which encoders find their rate.
     let sent = bots[0].controls().sent_frames();
-    server.eventually("two seconds of the film", || (bots[0].controls().sent_frames() > sent + 50).then_some(()));
+    server.eventually("two seconds of the film", || (bots[0].controls().sent_frames() > sent + 20).then_some(()));
     let frames: Vec<_> = (0..5).map(|_| see(&server.runtime, &viewer, "a frame", |_| true)).collect();
     let medians = (0..count).map(|number| {
         let tile = above_the_label(tile(number));
@@ -98,18 +98,20 @@ fn likenesses(settings: &[&str], count: usize, sent: (u32, u32), bitrate: u32) -
 const ENOUGH: f64 = 0.85;
 
 /// A rendition that costs the picture next to nothing, so that what is measured is the mix and not the bitrate.
-const RICH: &str = "renditions=[{ name = \"high\", width = 1280, height = 720, fps = 30, bitrate = 8000000 }]";
+const RICH: &str = "renditions=[{ name = \"high\", width = 1280, height = 720, fps = 10, bitrate = 8000000 }]";
+/// And of a rate that a busy machine keeps up with, as what is judged is single frames.
+const FPS: u32 = 10;
 
 // Two encodes in real time, one of them the bot's, leave 0.9 and more of the structure; a tile that is displaced by one
 // pixel, smeared or another one's has less than 0.8.
 #[test]
 fn one_fills_the_canvas_as_filmed() {
-    let alike = likenesses(&[RICH], 1, (1280, 720), 6_000_000);
+    let alike = likenesses(&[RICH, "video.fps=10"], 1, (1280, 720), 6_000_000);
     assert!(alike.iter().all(|alike| *alike > ENOUGH), "{alike:?}");
 }
 
 #[test]
 fn each_of_four_is_in_its_tile_as_filmed() {
-    let alike = likenesses(&[RICH], 4, (640, 360), 3_000_000);
+    let alike = likenesses(&[RICH, "video.fps=10"], 4, (640, 360), 3_000_000);
     assert!(alike.iter().all(|alike| *alike > ENOUGH), "{alike:?}");
 }

@@ -20,6 +20,10 @@ const NACK: u8 = 1;
 const PLI: u8 = 1;
 const FIR: u8 = 4;
 
+/// What GStreamer's sessions give as the reason of a goodbye that nobody meant: its source had nothing to send for 5 s, as
+/// one of a picture that stands still.
+const TIMED_OUT: &[u8] = b"timed out";
+
 const HEADER: usize = 4;
 const BLOCK: usize = 24; // bytes of a report block
 const SENDER_INFO: usize = 20;
@@ -139,7 +143,9 @@ pub(super) fn incoming(compound: &[u8], lines: &mut Lines, allowance: &mut Allow
             (GOODBYE, _) => {
                 // Kept from the session, which would take whatever comes after it for a new source.
                 let ended: Vec<u32> = (0..usize::from(count)).map_while(|n| word(body, n * 4)).collect();
-                lines.end(&ended);
+                if goodbye_reason(body, count) != Some(TIMED_OUT) {
+                    lines.end(&ended);
+                }
             }
             (TRANSPORT_FEEDBACK, NACK) if body.len() >= 8 + REQUEST => {
                 renamed.truncate(8);
@@ -224,6 +230,12 @@ pub(super) fn outgoing(compound: &[u8], lines: &Lines) -> Vec<u8> {
     out
 }
 
+/// Why the sources of a goodbye leave (RFC 3550, section 6.6), if it says so.
+fn goodbye_reason(body: &[u8], sources: u8) -> Option<&[u8]> {
+    let (length, text) = body.get(usize::from(sources) * 4..)?.split_first()?;
+    text.get(..usize::from(*length))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -303,6 +315,23 @@ mod tests {
         assert!(ours.is_empty() && lines.has_ended(Kind::Video) && !lines.has_ended(Kind::Audio));
         lines.packet(&mut video_packet(VIDEO, 9_002, 7_200), ms(120));
         assert!(!lines.has_ended(Kind::Video));
+    }
+
+    #[test]
+    fn a_goodbye_of_who_had_nothing_to_send_ends_nothing() {
+        let goodbye = |reason: &[u8]| {
+            let mut body = VIDEO.to_be_bytes().to_vec();
+            body.push(u8::try_from(reason.len()).unwrap());
+            body.extend(reason);
+            body.resize(body.len().next_multiple_of(4), 0);
+            let mut out = Vec::new();
+            append(&mut out, GOODBYE, 1, &body);
+            let mut lines = changed();
+            incoming(&out, &mut lines, &mut Allowance::default(), ms(100));
+            lines.has_ended(Kind::Video)
+        };
+        assert!(!goodbye(b"timed out"));
+        assert!(goodbye(b"") && goodbye(b"camera off") && goodbye(b"timed out, really"));
     }
 
     #[test]

@@ -23,6 +23,9 @@ export function testHost() {
   return found.address;
 }
 
+/** It makes keys before it is ready, which takes a busy machine a while. */
+const READY_MS = 30_000;
+
 export class Server {
   #host;
   #port;
@@ -65,7 +68,7 @@ export class Server {
     await eventually('the server is ready', async () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${this.log}`);
       return (await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(1000) })).ok;
-    });
+    }, READY_MS);
   }
 
   /** The end of what it logged. */
