@@ -34,8 +34,8 @@ pub type Frame = Arc<gst_video::VideoFrame<gst_video::video_frame::Readable>>;
 /// section 6.4). A track that is muted (`enabled = false`) goes on with black frames, which are a picture.
 ///
 /// So only a word ends a picture: the web client's `camera` message ([`set_paused`](Self::set_paused)), or an RTCP BYE of
-/// its source ([`stop`](Self::stop)), unless GStreamer says that for its sender's silence. Its peer's silence ends it with the tile. And where packets go on to come of which no
-/// frame can be made, it is old after a while.
+/// its source ([`stop`](Self::stop)), unless it is GStreamer's for a silent one. Its peer's silence ends it with the tile.
+/// And where packets go on to come of which no frame can be made, it is old after a while.
 #[derive(Debug, Default)]
 pub struct PictureSlot {
     state: Mutex<SlotState>,

@@ -55,6 +55,8 @@ pub(super) struct Line {
     frame: Option<Frame>,
     /// The next packet does not go on where the last one ended, whatever its number says.
     broken: bool,
+    /// When the last packet of its media came.
+    last: Duration,
     /// Its source said goodbye, and nothing of it came since.
     ended: bool,
 }
@@ -72,6 +74,7 @@ impl Line {
             repair_ssrc: None,
             frame: track.codec.map(Frame::new),
             broken: false,
+            last: Duration::ZERO,
             ended: false,
         }
     }
@@ -83,6 +86,7 @@ impl Line {
         if standing == Standing::Left {
             return None;
         }
+        self.last = now;
         self.ended = false;
         if let Some(frame) = &mut self.frame
             && (standing == Standing::TakenOver || self.media.is_newer(number))
@@ -204,10 +208,11 @@ impl Lines {
         })
     }
 
-    /// These sources said goodbye.
-    pub(super) fn end(&mut self, sources: &[u32]) {
+    /// These sources said goodbye, which counts where it is `meant` after their silence.
+    pub(super) fn end(&mut self, sources: &[u32], meant: impl Fn(Duration) -> bool, now: Duration) {
         for line in &mut self.lines {
-            line.ended |= line.source().is_some_and(|source| sources.contains(&source));
+            let said = line.source().is_some_and(|source| sources.contains(&source));
+            line.ended |= said && meant(now.saturating_sub(line.last));
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use rtcp_types::{Compound, Packet, SdesItem};
+
 use super::lines::{Lines, OTHER};
 use crate::bucket::TokenBucket;
 
@@ -20,9 +22,11 @@ const NACK: u8 = 1;
 const PLI: u8 = 1;
 const FIR: u8 = 4;
 
-/// What GStreamer's sessions give as the reason of a goodbye that nobody meant: its source had nothing to send for 5 s, as
-/// one of a picture that stands still.
-const TIMED_OUT: &[u8] = b"timed out";
+/// What GStreamer says that it is.
+const GSTREAMER: &[u8] = b"GStreamer";
+/// A goodbye of its that comes after so long without a packet is not meant: it says one for each source that had nothing
+/// to send for 5 s or more, as that of a picture that stands still, and goes on with it later.
+const IDLE: Duration = Duration::from_secs(4);
 
 const HEADER: usize = 4;
 const BLOCK: usize = 24; // bytes of a report block
@@ -143,9 +147,8 @@ pub(super) fn incoming(compound: &[u8], lines: &mut Lines, allowance: &mut Allow
             (GOODBYE, _) => {
                 // Kept from the session, which would take whatever comes after it for a new source.
                 let ended: Vec<u32> = (0..usize::from(count)).map_while(|n| word(body, n * 4)).collect();
-                if goodbye_reason(body, count) != Some(TIMED_OUT) {
-                    lines.end(&ended);
-                }
+                let idle = is_from_gstreamer(compound).then_some(IDLE);
+                lines.end(&ended, |silence| idle.is_none_or(|idle| silence < idle), now);
             }
             (TRANSPORT_FEEDBACK, NACK) if body.len() >= 8 + REQUEST => {
                 renamed.truncate(8);
@@ -230,10 +233,16 @@ pub(super) fn outgoing(compound: &[u8], lines: &Lines) -> Vec<u8> {
     out
 }
 
-/// Why the sources of a goodbye leave (RFC 3550, section 6.6), if it says so.
-fn goodbye_reason(body: &[u8], sources: u8) -> Option<&[u8]> {
-    let (length, text) = body.get(usize::from(sources) * 4..)?.split_first()?;
-    text.get(..usize::from(*length))
+/// Whether GStreamer's RTP session says this; it describes itself in each report (RFC 3550, section 6.5.6).
+fn is_from_gstreamer(compound: &[u8]) -> bool {
+    let packets = Compound::parse(compound).into_iter().flatten().flatten();
+    packets.into_iter().any(|packet| match packet {
+        Packet::Sdes(sdes) => sdes
+            .chunks()
+            .flat_map(|chunk| chunk.items())
+            .any(|item| item.type_() == SdesItem::TOOL && item.value() == GSTREAMER),
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -318,20 +327,22 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_of_who_had_nothing_to_send_ends_nothing() {
-        let goodbye = |reason: &[u8]| {
-            let mut body = VIDEO.to_be_bytes().to_vec();
-            body.push(u8::try_from(reason.len()).unwrap());
-            body.extend(reason);
-            body.resize(body.len().next_multiple_of(4), 0);
-            let mut out = Vec::new();
-            append(&mut out, GOODBYE, 1, &body);
+    fn a_goodbye_of_gstreamer_for_an_idle_source_ends_nothing() {
+        let ends = |tool: &[u8], at: u64| {
+            let mut items = VIDEO.to_be_bytes().to_vec();
+            items.extend([SdesItem::TOOL, u8::try_from(tool.len()).unwrap()]);
+            items.extend(tool);
+            items.resize((items.len() + 1).next_multiple_of(4), 0);
+            let mut out = packet(RECEIVER_REPORT, 0, &[VIDEO]);
+            append(&mut out, 202, 1, &items);
+            append(&mut out, GOODBYE, 1, &VIDEO.to_be_bytes());
             let mut lines = changed();
-            incoming(&out, &mut lines, &mut Allowance::default(), ms(100));
+            incoming(&out, &mut lines, &mut Allowance::default(), ms(at));
             lines.has_ended(Kind::Video)
         };
-        assert!(!goodbye(b"timed out"));
-        assert!(goodbye(b"") && goodbye(b"camera off") && goodbye(b"timed out, really"));
+        assert!(ends(GSTREAMER, 100), "it goes");
+        assert!(!ends(GSTREAMER, 5_100), "nothing to send for 5 s");
+        assert!(ends(b"another", 5_100) && ends(b"", 60_100));
     }
 
     #[test]
