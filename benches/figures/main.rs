@@ -1,8 +1,8 @@
 //! The figures of the README, measured on this machine: `make bench`.
 //!
 //! The server is the release binary in a process of its own, the bots are in this one and use its public endpoints alone.
-//! Each figure has a file here, which says how it is defined. Run it in a network of its own (`scripts/in-netns.sh`), on a
-//! machine that has nothing else to do.
+//! `TESSERA_BIN` names another build of it. Each figure has a file here, which says how it is defined. Run it in a network
+//! of its own (`scripts/in-netns.sh`), on a machine that has nothing else to do.
 
 mod arrival;
 mod audience;

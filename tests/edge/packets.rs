@@ -2,7 +2,7 @@
 //! anybody would send who means well, or whose encoder changes its mind. They cost themselves their picture, and nobody
 //! else anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -180,23 +180,24 @@ fn contributors(on: &Arc<AtomicBool>) -> Mischief {
 /// Bytes of the requests that were sent.
 static REQUESTED: AtomicU64 = AtomicU64::new(0);
 
-/// Each RTCP packet, and with it twenty that ask for three hundred times seventeen packets.
+/// Each RTCP packet, and with it twenty that ask for the last three hundred times seventeen packets of what comes.
 fn requests(on: &Arc<AtomicBool>) -> Mischief {
     const NACKS: usize = 20;
-    let (on, known) = (on.clone(), Mutex::new(Vec::<u32>::new()));
+    let (on, known) = (on.clone(), Mutex::new(BTreeMap::<u32, u16>::new()));
     Mischief::new(move |packet| match packet {
         Outgoing::Rtcp(packet) if on.load(Ordering::Relaxed) => {
             let mut known = known.lock().unwrap();
-            // The sources that its reports are about (RFC 3550, section 6.4).
+            // The sources that its reports are about, and the last numbers that came of them (RFC 3550, section 6.4).
             if let [first, kind @ (200 | 201), ..] = packet {
                 let start = if *kind == 200 { 28 } else { 8 };
                 let blocks = packet.get(start..).unwrap_or_default().chunks_exact(24).take(usize::from(first & 0x1f));
-                known.extend(blocks.map(|block| u32::from_be_bytes(*block.first_chunk().unwrap())));
-                known.sort_unstable();
-                known.dedup();
+                known.extend(blocks.map(|block| {
+                    let last = u16::from_be_bytes([block[10], block[11]]);
+                    (u32::from_be_bytes(*block.first_chunk().unwrap()), last)
+                }));
             }
-            let nack = |source: &u32| {
-                let entries = (0..300u16).flat_map(|n| [n.wrapping_mul(218).to_be_bytes(), [0xff; 2]]);
+            let nack = |(source, last): (&u32, &u16)| {
+                let entries = (1..=300u16).flat_map(|n| [last.wrapping_sub(n * 17).to_be_bytes(), [0xff; 2]]);
                 let mut nack = [&[0x81, 205, 1, 46, 0, 0, 0, 1][..], &source.to_be_bytes()].concat();
                 nack.extend(entries.flatten());
                 // With what protects it, and the headers of UDP and IP.

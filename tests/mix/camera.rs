@@ -107,7 +107,13 @@ fn a_picture_that_changes_its_size_stays_undistorted() {
         let room = server.room_where("the new size", |room| {
             room.participants[1].picture.as_ref().is_some_and(|now| (now.width, now.height) == (width, height))
         });
-        // A capture time can only be read where the picture is neither stretched nor out of place.
+        // A capture time can only be read where the picture is neither stretched nor out of place. What is told comes
+        // before what is seen.
+        for bot in &bots {
+            see(&server.runtime, bot, "a picture of the new size", |frame| {
+                reading(frame, &room, &room.participants[1]).timecode.is_some()
+            });
+        }
         everybody_is_seen(&server, &bots, &room, 15);
         let colours = colours.end();
         assert!(colours.iter().all(|seen| *seen == [Some(0), Some(1)]), "{width}x{height}: {colours:?}");

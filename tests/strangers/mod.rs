@@ -89,6 +89,24 @@ fn any_end_begins_the_handshake() {
     server.end();
 }
 
+/// A handshake that a peer begins anew is of no use to it, and costs the server neither the peer nor a line each.
+#[test]
+fn who_asks_for_another_handshake_gets_none() {
+    let server = Server::start(&[]);
+    let bot = server.join(server.bot(0));
+    server.room_of(1);
+    let stranger = Stranger::start(&AIORTC, Call::Join, &server, INDEX, &["--renegotiate"]);
+    let room = server.room_of(2);
+    for _ in 0..3 {
+        is_seen_and_heard(&server, &bot, &room);
+        sees_and_hears(&server, &stranger, &room);
+    }
+    stranger.leave();
+    server.leave(bot);
+    let log = server.end();
+    assert!(!log.contains("CRITICAL") && !log.contains("GLib"), "{log}");
+}
+
 /// Has the stranger make these calls, one after the other, into a room where a bot is.
 #[track_caller]
 fn meet(kit: &Kit, calls: &[Call]) {

@@ -208,6 +208,12 @@ impl Lines {
         })
     }
 
+    /// A source of the peer's that is taken now, of its video if there is one.
+    pub(super) fn any_source(&self) -> Option<u32> {
+        let of = |kind| self.lines.iter().filter(move |line| line.kind == kind).find_map(Line::source);
+        of(Kind::Video).or_else(|| of(Kind::Audio))
+    }
+
     /// These sources said goodbye, which counts where it is `meant` after their silence.
     pub(super) fn end(&mut self, sources: &[u32], meant: impl Fn(Duration) -> bool, now: Duration) {
         for line in &mut self.lines {

@@ -19,6 +19,8 @@ const PAYLOAD_FEEDBACK: u8 = 206;
 
 /// Formats of feedback (RFC 4585, section 6; RFC 5104, section 4.3).
 const NACK: u8 = 1;
+/// draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1.
+const TRANSPORT_WIDE: u8 = 15;
 const PLI: u8 = 1;
 const FIR: u8 = 4;
 
@@ -198,7 +200,11 @@ pub(super) fn outgoing(compound: &[u8], lines: &Lines) -> Vec<u8> {
             }
             (TRANSPORT_FEEDBACK | PAYLOAD_FEEDBACK, _) => {
                 let found = word(body, 4).and_then(|media| lines.of_ours(media));
-                if let Some((_, source)) = found {
+                // It is about all that is sent, and names what came first, be that only counted; libwebrtc overlooks it
+                // where it names none of its sources.
+                let about_all = (kind, count) == (TRANSPORT_FEEDBACK, TRANSPORT_WIDE);
+                let source = if about_all { lines.any_source() } else { found.map(|(_, source)| source) };
+                if let Some(source) = source {
                     put(&mut renamed, 4, source);
                 }
                 match (kind, count, found) {
@@ -379,12 +385,14 @@ mod tests {
             packet(TRANSPORT_FEEDBACK, NACK, &[1, video, 0x0065_0001]),
             packet(TRANSPORT_FEEDBACK, NACK, &[1, video, 0x0064_0000]),
             packet(TRANSPORT_FEEDBACK, 15, &[1, video, 0x0001_0001, 2, 3]),
+            packet(TRANSPORT_FEEDBACK, 15, &[1, COUNTED, 0x0001_0001, 2, 3]),
             packet(202, 1, &[1, 0x0103_6161, 0x6100_0000]),
         ];
         let expected = [
             packet(PAYLOAD_FEEDBACK, PLI, &[1, VIDEO]),
             packet(PAYLOAD_FEEDBACK, FIR, &[1, 0, VIDEO, 0x0100_0000]),
             packet(TRANSPORT_FEEDBACK, NACK, &[1, VIDEO, 0x2328_0001]),
+            packet(TRANSPORT_FEEDBACK, 15, &[1, VIDEO, 0x0001_0001, 2, 3]),
             packet(TRANSPORT_FEEDBACK, 15, &[1, VIDEO, 0x0001_0001, 2, 3]),
             packet(202, 1, &[1, 0x0103_6161, 0x6100_0000]),
         ];

@@ -11,6 +11,7 @@ import aiohttp
 import av
 import numpy
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from OpenSSL import SSL
 
 from stranger import arguments
 
@@ -69,6 +70,25 @@ async def tell(track, port):
             wire.send(struct.pack("!HH", *SEEN) + small.to_ndarray().tobytes())
 
 
+async def renegotiate(peer):
+    """Asks for another handshake as soon as there was one, and again each time that DTLS repeats itself."""
+    dtls = peer.getTransceivers()[0].sender.transport
+    while dtls.state != "connected":
+        await asyncio.sleep(0.05)
+    # aiortc has no way to ask for it: this is its OpenSSL connection.
+    connection = dtls._ssl
+    while True:
+        connection.renegotiate()
+        try:
+            connection.do_handshake()
+        except SSL.Error:
+            # It waits for the other end, whose part aiortc's own reader takes.
+            pass
+        await dtls._write_ssl()
+        await asyncio.sleep(0.02)
+        connection.DTLSv1_handle_timeout()
+
+
 async def main():
     told = arguments()
     # Of its own accord it asks a STUN server of Google's.
@@ -98,6 +118,8 @@ async def main():
                 sys.exit(f"{answer.status}: {sdp}")
             resource = urljoin(told.url, answer.headers["Location"])
         await peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        if told.renegotiate:
+            tasks.add(asyncio.ensure_future(renegotiate(peer)))
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
         async with http.delete(resource) as answer:
             answer.raise_for_status()

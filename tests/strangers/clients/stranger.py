@@ -12,4 +12,5 @@ def arguments():
     parser.add_argument("--colour", type=lambda text: [int(level) for level in text.split(",")], help="Y,U,V")
     parser.add_argument("--tone", type=int, help="Hz")
     parser.add_argument("--setup", default="a=setup:actpass\r\n", help="who begins the DTLS handshake, as a line of SDP")
+    parser.add_argument("--renegotiate", action="store_true", help="ask for another DTLS handshake all the time")
     return parser.parse_args()
