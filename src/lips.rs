@@ -14,13 +14,17 @@ use std::time::Duration;
 /// The earlier track waits so long at most; what is beyond that stays.
 pub const MAX_HOLD: Duration = Duration::from_millis(500);
 /// Sound that is early by no more than this, or late by no more than that, in µs, is left as it is. Early by 45 ms it begins
-/// to be noticed, late by 125 (ITU-R BT.1359-1); and it usually is late, by its packets and codecs.
+/// to be noticed, late by 125 (ITU-R BT.1359-1); a chain should stay within 40 and 60 (EBU R37). And it usually is late by
+/// some 45, by its packets and the wait for them: to wait for that would make every picture later than it has to be.
 const EARLY: i64 = 25_000;
-const LATE: i64 = 40_000;
+const LATE: i64 = 60_000;
+/// Nobody waits any more where the tracks are nearer to each other than those bounds by so much, in µs.
+const MARGIN: i64 = 10_000;
 /// Tracks that are further apart are not of one clock: the reports of one of them are nonsense.
 const ABSURD: i64 = 10_000_000; // µs
-/// What the sender's encoder and ours add to the sound, in µs: twice the look-ahead of Opus, of which no timestamp tells.
-const CODECS: i64 = 13_000;
+/// What the codecs add to the sound and no timestamp tells (twice the look-ahead of Opus), less what our encoder and a
+/// decoder add to the picture, in µs.
+const CODECS: i64 = 13_000 - 10_000;
 /// A report that contradicts the one before by more than this is believed if the next one agrees with it, in µs.
 const CONTRADICTION: i64 = 50_000;
 /// A report is good for this long: Chromium's come each 1 to 5 s.
@@ -165,7 +169,8 @@ impl Lips {
         self.known = now;
         let most = micros(MAX_HOLD);
         let wanted = if is_together(apart) { 0 } else { apart.clamp(-most, most) };
-        if is_together(apart.clamp(-most, most) - self.hold) {
+        let waits_in_vain = self.hold != 0 && is_near(apart);
+        if is_together(apart.clamp(-most, most) - self.hold) && !waits_in_vain {
             self.wrong = None;
             return;
         }
@@ -284,6 +289,11 @@ impl Track {
 /// Whether nobody sees that the picture is this much later than the sound, in µs.
 fn is_together(apart: i64) -> bool {
     (-LATE..=EARLY).contains(&apart)
+}
+
+/// Whether they are together by more than a little.
+fn is_near(apart: i64) -> bool {
+    (MARGIN - LATE..=EARLY - MARGIN).contains(&apart)
 }
 
 fn micros(time: Duration) -> i64 {

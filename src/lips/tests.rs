@@ -89,7 +89,7 @@ fn the_earlier_one_waits_for_the_later_and_no_longer_than_the_bound() {
 
 #[test]
 fn what_is_together_waits_for_nothing() {
-    for apart in [-39, 0, 24] {
+    for apart in [-59, -45, 0, 24] {
         let mut sender = Sender::new(40, 40 - WAYS + apart);
         sender.run(20_000);
         assert_eq!(sender.holds(), (0, 0), "{apart}");
@@ -121,6 +121,16 @@ fn a_track_that_comes_nearer_is_waited_for_less_after_a_while() {
     assert_eq!(sender.holds().0, waited);
     sender.picture_late = 30;
     sender.run(6_000);
+    assert_eq!(sender.holds(), (0, 0));
+}
+
+#[test]
+fn who_was_waited_for_at_first_is_not_where_it_comes_nearer_than_is_noticed() {
+    let mut sender = Sender::new(30 + 75 + WAYS, 30);
+    sender.run(6_000);
+    assert!(sender.holds().1 > 60, "{:?}", sender.holds());
+    sender.voice_late = 30 + 45 + WAYS;
+    sender.run(10_000);
     assert_eq!(sender.holds(), (0, 0));
 }
 
