@@ -168,9 +168,9 @@ impl Lips {
         };
         self.known = now;
         let most = micros(MAX_HOLD);
-        let wanted = if is_together(apart) { 0 } else { apart.clamp(-most, most) };
-        let waits_in_vain = self.hold != 0 && is_near(apart);
-        if is_together(apart.clamp(-most, most) - self.hold) && !waits_in_vain {
+        let wanted = if is_together(apart, 0) { 0 } else { apart.clamp(-most, most) };
+        let waits_in_vain = self.hold != 0 && is_together(apart, MARGIN);
+        if is_together(apart.clamp(-most, most) - self.hold, 0) && !waits_in_vain {
             self.wrong = None;
             return;
         }
@@ -286,14 +286,9 @@ impl Track {
     }
 }
 
-/// Whether nobody sees that the picture is this much later than the sound, in µs.
-fn is_together(apart: i64) -> bool {
-    (-LATE..=EARLY).contains(&apart)
-}
-
-/// Whether they are together by more than a little.
-fn is_near(apart: i64) -> bool {
-    (MARGIN - LATE..=EARLY - MARGIN).contains(&apart)
+/// Whether nobody sees that the picture is this much later than the sound, by `margin` more than is needed; in µs.
+fn is_together(apart: i64, margin: i64) -> bool {
+    (margin - LATE..=EARLY - margin).contains(&apart)
 }
 
 fn micros(time: Duration) -> i64 {

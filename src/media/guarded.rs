@@ -9,18 +9,14 @@ use gstreamer::prelude::*;
 /// Panics after which a probe lets nothing pass any more, unasked: each is a line in the log.
 const PANICS: u32 = 100;
 
-/// What a probe does, on a streaming thread.
-pub(super) trait Look:
-    Fn(&gst::Pad, &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn + Send + Sync + 'static
-{
-}
-
-impl<F: Fn(&gst::Pad, &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn + Send + Sync + 'static> Look for F {}
-
-/// Has `look` see what passes `pad` and is `what`. A panic must not unwind into GStreamer, for which Rust would end the
+/// Has `look` see what passes `pad` and is `what`, on a streaming thread. A panic must not unwind into GStreamer, for which Rust would end the
 /// process: it costs what was looked at.
 #[expect(clippy::disallowed_methods, reason = "all others use this one")]
-pub(super) fn probe(pad: &gst::Pad, what: gst::PadProbeType, look: impl Look) {
+pub(super) fn probe(
+    pad: &gst::Pad,
+    what: gst::PadProbeType,
+    look: impl Fn(&gst::Pad, &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn + Send + Sync + 'static,
+) {
     let panics = AtomicU32::new(0);
     pad.add_probe(what, move |pad, info| {
         if panics.load(Ordering::Relaxed) >= PANICS {

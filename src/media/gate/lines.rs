@@ -214,11 +214,11 @@ impl Lines {
         of(Kind::Video).or_else(|| of(Kind::Audio))
     }
 
-    /// These sources said goodbye, which counts where it is `meant` after their silence.
-    pub(super) fn end(&mut self, sources: &[u32], meant: impl Fn(Duration) -> bool, now: Duration) {
+    /// These sources said goodbye, which counts where they were silent for less than `idle`.
+    pub(super) fn end(&mut self, sources: &[u32], idle: Duration, now: Duration) {
         for line in &mut self.lines {
             let said = line.source().is_some_and(|source| sources.contains(&source));
-            line.ended |= said && meant(now.saturating_sub(line.last));
+            line.ended |= said && now.saturating_sub(line.last) < idle;
         }
     }
 

@@ -166,15 +166,14 @@ impl Gate {
         if let Some(bare) = bare {
             *packet = bare;
         }
-        let (now, way) = {
+        let way = {
             let Ok(mut bytes) = packet.make_mut().map_writable() else { return self.refuse() };
             let (now, mut state) = (self.clock.now(), self.lock());
             if let Some(ssrc) = bytes.get(8..12).and_then(|ssrc| ssrc.first_chunk()) {
                 state.admission.prove(u32::from_be_bytes(*ssrc), now);
             }
-            (now, state.lines.packet(&mut bytes, now))
+            state.lines.packet(&mut bytes, now)
         };
-        let _ = now;
         match way {
             Way::In { kind, fresh } => {
                 if let Some(sequence) = fresh {

@@ -120,6 +120,7 @@ pub(super) fn incoming(compound: &[u8], lines: &mut Lines, allowance: &mut Allow
         allowance.refused += 1;
         return out;
     }
+    let mut ended = Vec::new();
     for Part { kind, count, body } in parts(compound) {
         let Some(sender) = word(body, 0) else { continue };
         let line = lines.of_source(sender);
@@ -148,9 +149,7 @@ pub(super) fn incoming(compound: &[u8], lines: &mut Lines, allowance: &mut Allow
             }
             (GOODBYE, _) => {
                 // Kept from the session, which would take whatever comes after it for a new source.
-                let ended: Vec<u32> = (0..usize::from(count)).map_while(|n| word(body, n * 4)).collect();
-                let idle = is_from_gstreamer(compound).then_some(IDLE);
-                lines.end(&ended, |silence| idle.is_none_or(|idle| silence < idle), now);
+                ended.extend((0..usize::from(count)).map_while(|n| word(body, n * 4)));
             }
             (TRANSPORT_FEEDBACK, NACK) if body.len() >= 8 + REQUEST => {
                 renamed.truncate(8);
@@ -170,6 +169,10 @@ pub(super) fn incoming(compound: &[u8], lines: &mut Lines, allowance: &mut Allow
             }
             _ => {}
         }
+    }
+    if !ended.is_empty() {
+        let idle = if is_from_gstreamer(compound) { IDLE } else { Duration::MAX };
+        lines.end(&ended, idle, now);
     }
     out
 }
@@ -241,8 +244,7 @@ pub(super) fn outgoing(compound: &[u8], lines: &Lines) -> Vec<u8> {
 
 /// Whether GStreamer's RTP session says this; it describes itself in each report (RFC 3550, section 6.5.6).
 fn is_from_gstreamer(compound: &[u8]) -> bool {
-    let packets = Compound::parse(compound).into_iter().flatten().flatten();
-    packets.into_iter().any(|packet| match packet {
+    Compound::parse(compound).into_iter().flatten().flatten().any(|packet| match packet {
         Packet::Sdes(sdes) => sdes
             .chunks()
             .flat_map(|chunk| chunk.items())
